@@ -5,7 +5,7 @@ import warnings
 
 from souk.notification.v1 import notification_service_pb2 as souk_dot_notification_dot_v1_dot_notification__service__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.78.2'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -25,7 +25,7 @@ if _version_not_supported:
     )
 
 
-class NotificationServiceStub:
+class NotificationServiceStub(object):
     """Tells customers what becomes of their orders, once for each event.
     """
 
@@ -67,7 +67,7 @@ class NotificationServiceStub:
                 _registered_method=True)
 
 
-class NotificationServiceServicer:
+class NotificationServiceServicer(object):
     """Tells customers what becomes of their orders, once for each event.
     """
 
@@ -155,7 +155,7 @@ def add_NotificationServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class NotificationService:
+class NotificationService(object):
     """Tells customers what becomes of their orders, once for each event.
     """
 

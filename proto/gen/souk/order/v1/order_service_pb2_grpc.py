@@ -5,7 +5,7 @@ import warnings
 
 from souk.order.v1 import order_service_pb2 as souk_dot_order_dot_v1_dot_order__service__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.78.2'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -25,7 +25,7 @@ if _version_not_supported:
     )
 
 
-class OrderServiceStub:
+class OrderServiceStub(object):
     """Takes orders and sees them through: stock is reserved, payment authorized,
     stock committed, payment captured. What can't be finished is undone.
     """
@@ -83,7 +83,7 @@ class OrderServiceStub:
                 _registered_method=True)
 
 
-class OrderServiceServicer:
+class OrderServiceServicer(object):
     """Takes orders and sees them through: stock is reserved, payment authorized,
     stock committed, payment captured. What can't be finished is undone.
     """
@@ -213,7 +213,7 @@ def add_OrderServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class OrderService:
+class OrderService(object):
     """Takes orders and sees them through: stock is reserved, payment authorized,
     stock committed, payment captured. What can't be finished is undone.
     """

@@ -5,7 +5,7 @@ import warnings
 
 from souk.payment.v1 import payment_service_pb2 as souk_dot_payment_dot_v1_dot_payment__service__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.78.2'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -25,7 +25,7 @@ if _version_not_supported:
     )
 
 
-class PaymentServiceStub:
+class PaymentServiceStub(object):
     """Pays for orders through a provider. A provider that does not answer leaves a
     payment unknown, never paid twice: it is asked again with the same key.
     """
@@ -73,7 +73,7 @@ class PaymentServiceStub:
                 _registered_method=True)
 
 
-class PaymentServiceServicer:
+class PaymentServiceServicer(object):
     """Pays for orders through a provider. A provider that does not answer leaves a
     payment unknown, never paid twice: it is asked again with the same key.
     """
@@ -177,7 +177,7 @@ def add_PaymentServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class PaymentService:
+class PaymentService(object):
     """Pays for orders through a provider. A provider that does not answer leaves a
     payment unknown, never paid twice: it is asked again with the same key.
     """

@@ -5,7 +5,7 @@ import warnings
 
 from souk.product.v1 import product_service_pb2 as souk_dot_product_dot_v1_dot_product__service__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.78.2'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -25,7 +25,7 @@ if _version_not_supported:
     )
 
 
-class ProductServiceStub:
+class ProductServiceStub(object):
     """Keeps the catalogue: what is sold, at which price, and how much of it there
     is.
     """
@@ -83,7 +83,7 @@ class ProductServiceStub:
                 _registered_method=True)
 
 
-class ProductServiceServicer:
+class ProductServiceServicer(object):
     """Keeps the catalogue: what is sold, at which price, and how much of it there
     is.
     """
@@ -211,7 +211,7 @@ def add_ProductServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class ProductService:
+class ProductService(object):
     """Keeps the catalogue: what is sold, at which price, and how much of it there
     is.
     """

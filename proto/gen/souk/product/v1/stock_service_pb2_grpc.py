@@ -5,7 +5,7 @@ import warnings
 
 from souk.product.v1 import stock_service_pb2 as souk_dot_product_dot_v1_dot_stock__service__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.78.2'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -25,7 +25,7 @@ if _version_not_supported:
     )
 
 
-class StockServiceStub:
+class StockServiceStub(object):
     """Holds stock for orders until they are paid. Not reachable from outside.
     """
 
@@ -52,7 +52,7 @@ class StockServiceStub:
                 _registered_method=True)
 
 
-class StockServiceServicer:
+class StockServiceServicer(object):
     """Holds stock for orders until they are paid. Not reachable from outside.
     """
 
@@ -108,7 +108,7 @@ def add_StockServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class StockService:
+class StockService(object):
     """Holds stock for orders until they are paid. Not reachable from outside.
     """
 

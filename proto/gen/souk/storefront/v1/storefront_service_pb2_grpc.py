@@ -5,7 +5,7 @@ import warnings
 
 from souk.storefront.v1 import storefront_service_pb2 as souk_dot_storefront_dot_v1_dot_storefront__service__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.78.2'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -25,7 +25,7 @@ if _version_not_supported:
     )
 
 
-class StorefrontServiceStub:
+class StorefrontServiceStub(object):
     """Gathers what a page shows from several services at once. A page lacks what
     can't be had in time and says so in `missing`; it fails only when its main
     part can't be had.
@@ -59,7 +59,7 @@ class StorefrontServiceStub:
                 _registered_method=True)
 
 
-class StorefrontServiceServicer:
+class StorefrontServiceServicer(object):
     """Gathers what a page shows from several services at once. A page lacks what
     can't be had in time and says so in `missing`; it fails only when its main
     part can't be had.
@@ -126,7 +126,7 @@ def add_StorefrontServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class StorefrontService:
+class StorefrontService(object):
     """Gathers what a page shows from several services at once. A page lacks what
     can't be had in time and says so in `missing`; it fails only when its main
     part can't be had.

@@ -5,7 +5,7 @@ import warnings
 
 from souk.user.v1 import user_service_pb2 as souk_dot_user_dot_v1_dot_user__service__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.78.2'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -25,7 +25,7 @@ if _version_not_supported:
     )
 
 
-class UserServiceStub:
+class UserServiceStub(object):
     """Keeps accounts, signs people in and tells the mesh how to recognise them.
     """
 
@@ -107,7 +107,7 @@ class UserServiceStub:
                 _registered_method=True)
 
 
-class UserServiceServicer:
+class UserServiceServicer(object):
     """Keeps accounts, signs people in and tells the mesh how to recognise them.
     """
 
@@ -296,7 +296,7 @@ def add_UserServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class UserService:
+class UserService(object):
     """Keeps accounts, signs people in and tells the mesh how to recognise them.
     """
 
