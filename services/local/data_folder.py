@@ -1,0 +1,124 @@
+"""The data folder: everything that `souk up` keeps, in one place that one process owns at a time.
+
+.souk/
+  version             the layout's number; another one is refused
+  lock                held as long as any process that writes to the folder lives
+  endpoints.json      where the running mesh can be reached (`endpoints`)
+  accounts.json       the demo accounts and their passwords (`demo.accounts`)
+  databases.json      the password of each service's database role (`databases`)
+  certs/              the local authority and the identities (`certs`)
+  postgres/ redis/ mongo/ sandbox/ user/
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+VERSION = "1"
+
+_RETRY_SECONDS = 0.05
+
+
+class DataFolderError(Exception):
+    """The data folder cannot be used; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataFolder:
+    """The paths in a data folder, and how its small files are read and written."""
+
+    path: Path
+
+    @property
+    def certs(self) -> Path:
+        """Holds the certificates and keys."""
+        return self.path / "certs"
+
+    def store(self, name: str) -> Path:
+        """Returns the folder that belongs to one store or service alone."""
+        return self.path / name
+
+    def read(self, name: str) -> Any:
+        """Returns the content of a JSON file of the folder, None if there is none."""
+        path = self.path / name
+        return json.loads(path.read_text()) if path.exists() else None
+
+    def write(self, name: str, content: object) -> None:
+        """Replaces a JSON file of the folder as a whole; only its owner can read it."""
+        path = self.path / name
+        temporary = path.with_name(path.name + ".new")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            json.dump(content, file, indent=2)
+            file.write("\n")
+        temporary.replace(path)
+
+    def remove(self, name: str) -> None:
+        """Removes a file of the folder if it is there."""
+        (self.path / name).unlink(missing_ok=True)
+
+    def check(self) -> None:
+        """Raises DataFolderError unless the folder is new, or ours and of this version."""
+        version = self.path / "version"
+        if not self.path.exists() or not any(self.path.iterdir()):
+            return
+        if not version.exists():
+            message = (
+                f"{self.path} holds something else than Souk's data; name another folder with"
+                " --data or SOUK_DATA"
+            )
+            raise DataFolderError(message)
+        found = version.read_text().strip()
+        if found != VERSION:
+            message = (
+                f"{self.path} was made by another version of Souk (layout {found}, this one reads"
+                f" {VERSION}): run `souk reset` to start afresh, or name another folder with"
+                " --data or SOUK_DATA"
+            )
+            raise DataFolderError(message)
+
+    def create(self) -> None:
+        """Makes the folder, readable by its owner alone, and marks its version."""
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (self.path / "version").write_text(VERSION + "\n")
+
+    @contextlib.contextmanager
+    def locked(self, *, patience: timedelta = timedelta(0)) -> Iterator[int]:
+        """Holds the folder for the length of the block; yields the lock's file descriptor.
+
+        A child that inherits the descriptor keeps the folder locked as long as it lives: stores
+        that outlive a killed supervisor by a moment are thereby waited for.
+
+        Raises DataFolderError when another process still holds it after `patience`.
+        """
+        path = self.path / "lock"
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            _acquire(descriptor, path, patience)
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+
+def _acquire(descriptor: int, path: Path, patience: timedelta) -> None:
+    deadline = time.monotonic() + patience.total_seconds()
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                message = (
+                    f"another `souk up` is running on {path.parent}: stop it first, or name another"
+                    " folder with --data or SOUK_DATA"
+                )
+                raise DataFolderError(message) from None
+            time.sleep(_RETRY_SECONDS)
+        else:
+            return
