@@ -1,0 +1,93 @@
+"""Events committed together with the state they tell of, then published.
+
+    transaction: state + append ──commit──▶ outbox ──Relay──▶ XADD stream + PUBLISH type, in one MULTI
+                                              ▲                   │
+                                              └── published_at ◀──┘
+
+The stream delivers; Pub/Sub announces. Delivery is at least once: a relay that dies between the
+MULTI and the mark publishes again, with the same `event_id`. The events of one aggregate arrive in
+the order of their `sequence`; between aggregates there is no order.
+
+Rows are taken because they are unpublished, never because they come after the last one seen: a
+transaction may commit after a later one.
+"""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from google.protobuf.any_pb2 import Any
+from google.protobuf.message import Message
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from services.mesh.database import Connection
+from services.mesh.ids import new_id
+
+CHANNEL = "outbox"
+"""The PostgreSQL channel that wakes the relay when an event is committed."""
+
+_APPEND = """
+    WITH counted AS (
+        INSERT INTO outbox_sequences AS s (aggregate_id, last) VALUES ($3, 1)
+        ON CONFLICT (aggregate_id) DO UPDATE SET last = s.last + 1
+        RETURNING last
+    ), appended AS (
+        INSERT INTO outbox (event_id, type, aggregate_id, sequence, traceparent, payload)
+        SELECT $1, $2, $3, last, $4, $5 FROM counted
+        RETURNING sequence
+    )
+    SELECT sequence, pg_notify($6, '') FROM appended
+"""
+
+_REPLAY = """
+    UPDATE outbox
+    SET published_at = NULL
+    WHERE published_at IS NOT NULL AND occurred_at >= $1
+    RETURNING true
+"""
+
+_REAP = """
+    DELETE FROM outbox
+    WHERE published_at < now() - $1::interval
+    RETURNING true
+"""
+
+
+async def append(conn: Connection, *, type: str, aggregate_id: UUID, payload: Message) -> UUID:  # noqa: A002 - the envelope's own word
+    """Appends an event to the caller's transaction and returns its `event_id`.
+
+    `type` is also the Pub/Sub channel, like "order.created". The sequence is the next of the
+    aggregate; another transaction that appends to the same aggregate waits for this one to end.
+    """
+    event_id = new_id()
+    packed = Any()
+    packed.Pack(payload, deterministic=True)
+    await conn.fetchrow(
+        _APPEND,
+        event_id,
+        type,
+        str(aggregate_id),
+        _traceparent(),
+        packed.SerializeToString(deterministic=True),
+        CHANNEL,
+    )
+    return event_id
+
+
+async def replay(conn: Connection, *, since: datetime) -> int:
+    """Has every kept event published again that occurred at `since` or later; returns how many.
+
+    Consumers that handled them before know them by their `event_id`.
+    """
+    return len(await conn.fetch(_REPLAY, since))
+
+
+async def reap(conn: Connection, *, keep: timedelta) -> int:
+    """Deletes events that were published longer than `keep` ago; returns how many."""
+    return len(await conn.fetch(_REAP, keep))
+
+
+def _traceparent() -> str:
+    """Returns the W3C trace context of the current call, empty without one."""
+    carrier: dict[str, str] = {}
+    TraceContextTextMapPropagator().inject(carrier)
+    return carrier.get("traceparent", "")
