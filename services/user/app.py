@@ -1,0 +1,93 @@
+"""Builds the user service: the only place where its parts are put together."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+
+from services.mesh import database, migrate
+from services.mesh.run import App, Mesh, Process
+from services.user.access_tokens import AccessTokens
+from services.user.address_store import AddressStore
+from services.user.domain import EmailTaken
+from services.user.passwords import passwords
+from services.user.servicer import UserServicer
+from services.user.session_store import SessionStore
+from services.user.settings import Settings
+from services.user.signing_keys import SigningKeys
+from services.user.store import UserStore
+from services.user.workflow import Accounts
+from souk.user.v1 import user_service_pb2
+
+_SWEEP_SECONDS = 600
+
+_log = structlog.get_logger(__name__)
+
+
+@asynccontextmanager
+async def build(settings: Settings, mesh: Mesh) -> AsyncIterator[App]:
+    """Open the database and the threads for passwords, and yield the service."""
+    signing_keys = SigningKeys(settings.signing_keys)
+    async with (
+        database.pool(settings.database_url.reveal(), name=mesh.name) as db,
+        passwords() as hasher,
+    ):
+        users = UserStore(db)
+        sessions = SessionStore(db, life=settings.refresh_token_life)
+        accounts = Accounts(
+            users=users,
+            sessions=sessions,
+            passwords=hasher,
+            access_tokens=AccessTokens(
+                signing_keys,
+                issuer=settings.token_issuer,
+                audience=settings.token_audience,
+                life=settings.access_token_life,
+            ),
+        )
+        servicer = UserServicer(
+            accounts=accounts,
+            users=users,
+            addresses=AddressStore(db),
+            sessions=sessions,
+            signing_keys=signing_keys,
+        )
+        await _bootstrap(accounts, settings)
+        yield App(
+            servicers={user_service_pb2.DESCRIPTOR.services_by_name["UserService"]: servicer},
+            workers=[signing_keys.reload, lambda: _sweep(sessions)],
+            checks={"postgresql": db.ready},
+            keys=signing_keys.public,
+        )
+
+
+async def _migrate(settings: Settings) -> None:
+    await migrate.run(settings.database_url.reveal(), package="services.user")
+
+
+async def _bootstrap(accounts: Accounts, settings: Settings) -> None:
+    """Create the first admin, if the settings name one."""
+    if settings.bootstrap_admin_password is None:
+        return
+    try:
+        created = await accounts.create_first_admin(
+            email=settings.bootstrap_admin_email,
+            password=settings.bootstrap_admin_password.reveal(),
+        )
+    except EmailTaken:
+        _log.error("no first admin: SOUK_BOOTSTRAP_ADMIN_EMAIL has an account without the role")
+        return
+    if created:
+        _log.info("created the first admin")
+
+
+async def _sweep(sessions: SessionStore) -> None:
+    """Forget expired sessions, until cancelled."""
+    while True:
+        await asyncio.sleep(_SWEEP_SECONDS)
+        count = await sessions.forget_expired()
+        _log.info("forgot expired sessions", count=count)
+
+
+PROCESS = Process(name="user", settings=Settings, build=build, migrate=_migrate)

@@ -1,0 +1,113 @@
+"""The Ed25519 keys that sign access tokens, in a folder that can be a mounted secret.
+
+    <kid>.pem     a private key, PKCS #8; its public half is published as long as the file is there
+    current       the kid of the key that signs
+
+Rotation without a restart: add the next key, wait until everybody has fetched it, name it in
+`current`, and after the life of an access token remove the former one. The folder is read again
+every few seconds; one that can't be used is reported and leaves the keys as they were.
+"""
+
+import asyncio
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+
+_RELOAD_SECONDS = 5
+
+_log = structlog.get_logger(__name__)
+
+
+class SigningKeysError(Exception):
+    """The folder of the signing keys can't be used."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeySet:
+    """The keys of one moment: all public ones (32 bytes) by kid, and the one that signs."""
+
+    public: Mapping[str, bytes]
+    current_kid: str
+    current: Ed25519PrivateKey
+
+
+class SigningKeys:
+    """The keys of a folder, as they are now."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read the folder. Raises SigningKeysError if it can't be used."""
+        self._folder = folder
+        self._keys = read(folder)
+
+    @property
+    def keys(self) -> KeySet:
+        """The keys as they were last read."""
+        return self._keys
+
+    async def public(self) -> Mapping[str, bytes]:
+        """Return the public keys by kid."""
+        return self._keys.public
+
+    async def reload(self) -> None:
+        """Read the folder again and again, until cancelled."""
+        while True:
+            await asyncio.sleep(_RELOAD_SECONDS)
+            try:
+                self._keys = await asyncio.to_thread(read, self._folder)
+            except SigningKeysError as error:
+                _log.error("signing keys not reloaded", error=str(error))
+
+
+def read(folder: Path) -> KeySet:
+    """Return the keys of `folder`. Raises SigningKeysError naming what is wrong."""
+    try:
+        private = {path.stem: _private_key(path) for path in sorted(folder.glob("*.pem"))}
+        kid = (folder / "current").read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise SigningKeysError(f"{error.filename}: {error.strerror}") from error
+    if kid not in private:
+        raise SigningKeysError(f"{folder / 'current'} names {kid!r}, but there is no {kid}.pem")
+    public = {
+        name: key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        for name, key in private.items()
+    }
+    return KeySet(public=public, current_kid=kid, current=private[kid])
+
+
+def create(folder: Path, kid: str) -> None:
+    """Write a new key and let it sign; the folder is made if it is missing."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    pem = Ed25519PrivateKey.generate().private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    )
+    path = folder / f"{kid}.pem"
+    path.touch(mode=0o600)
+    path.write_bytes(pem)
+    (folder / "current").write_text(kid, encoding="utf-8")
+
+
+def base64url(value: bytes) -> str:
+    """Return `value` as base64url without padding (RFC 7515 section 2)."""
+    return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
+
+
+def _private_key(path: Path) -> Ed25519PrivateKey:
+    try:
+        key = load_pem_private_key(path.read_bytes(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise SigningKeysError(f"{path} holds no private key in PKCS #8") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise SigningKeysError(f"{path} holds no Ed25519 key")
+    return key
