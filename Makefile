@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 GRPCURL := github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3
 UV_INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode \
-	--require-hashes --constraints requirements.lock
+	--require-hashes --constraints requirements.lock --no-build-isolation
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -57,7 +57,7 @@ $(VENV)/.build: requirements.lock
 
 $(VENV)/.base: $(VENV)/.build pyproject.toml
 	$(UV_INSTALL) --requirements pyproject.toml
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation --no-deps --editable .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.base
