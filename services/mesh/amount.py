@@ -8,17 +8,23 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from services.mesh.currencies import MINOR_UNITS
-from services.mesh.errors import InvalidArgument
+from services.mesh.errors import FailedPrecondition, InvalidArgument
 
 _LIMIT = 2**63
+
+
+class MixedCurrencies(FailedPrecondition):
+    """Two amounts of different currencies were to be combined."""
+
+    reason = "MIXED_CURRENCIES"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Amount:
     """An amount of one currency (ISO 4217 code); `minor` may be negative and fits in 64 bits.
 
-    Raises InvalidArgument when the currency is unknown, when a sum or product does not fit, and
-    when two currencies meet.
+    Raises InvalidArgument when the currency is unknown or a sum or product does not fit, and
+    MixedCurrencies when two currencies meet.
     """
 
     currency: str
@@ -26,11 +32,9 @@ class Amount:
 
     def __post_init__(self) -> None:
         if self.currency not in MINOR_UNITS:
-            message = "the currency is not known"
-            raise InvalidArgument(message)
+            raise InvalidArgument("the currency is not known")
         if not -_LIMIT <= self.minor < _LIMIT:
-            message = "the amount is too large"
-            raise InvalidArgument(message)
+            raise InvalidArgument("the amount is too large")
 
     def __add__(self, other: "Amount") -> "Amount":
         self._must_match(other)
@@ -53,14 +57,13 @@ class Amount:
 
     def _must_match(self, other: "Amount") -> None:
         if self.currency != other.currency:
-            message = "amounts of different currencies cannot be combined"
-            raise InvalidArgument(message)
+            raise MixedCurrencies("amounts of different currencies cannot be combined")
 
 
 def total(amounts: Iterable[Amount]) -> Amount:
     """Returns the sum of one or more amounts of one currency.
 
-    Raises InvalidArgument as `Amount` does; ValueError for no amounts, which have no currency.
+    Raises as `Amount` does; ValueError for no amounts, which have no currency.
     """
     first, *rest = amounts
     for amount in rest:

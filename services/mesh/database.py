@@ -104,8 +104,7 @@ class Database:
             try:
                 await transaction.commit()
             except (*_LOST, asyncpg.InterfaceError) as error:
-                message = "the database was lost while it stored the result"
-                raise OutcomeUnknown(message) from error
+                raise OutcomeUnknown("the database was lost while it stored the result") from error
 
     async def ready(self) -> None:
         """Passes when the database answers; raises Unavailable when it does not."""
@@ -138,7 +137,7 @@ async def pool(
         # Our statements are short; compiling them costs more than it saves.
         "jit": "off",
     }
-    connections = asyncpg.create_pool(
+    connections = await asyncpg.create_pool(
         url,
         min_size=min_size,
         max_size=max_size,
@@ -147,7 +146,6 @@ async def pool(
         command_timeout=statement_timeout.total_seconds() + 1,
         server_settings=settings,
     )
-    await connections
     try:
         yield Database(connections, acquire_timeout=acquire_timeout)
     finally:

@@ -24,5 +24,4 @@ def check(given: str, *, current: str) -> None:
     Raises EtagMismatch otherwise. Read `current` in the transaction that writes, under its lock.
     """
     if given and given != current:
-        message = "the resource has changed; read it again"
-        raise EtagMismatch(message)
+        raise EtagMismatch("the resource has changed; read it again")

@@ -1,55 +1,54 @@
-"""Events from another service's stream, handled once each.
+"""Events from another service's stream, delivered by a consumer group.
 
-    XREADGROUP ──▶ one transaction: inbox + handler's effect ──commit──▶ XACK
-                     │ failed five times
-                     └──▶ dead letter, in a transaction with the inbox ──▶ XACK
+    at the start     what this consumer had begun and not acknowledged
+    then in turn     what others began and left (XAUTOCLAIM), what is new (XREADGROUP)
 
-The inbox records the `event_id` in the transaction of the effect, so an event that is delivered
-again has no second effect. What an event means is the handler's; how it is delivered is here.
+    each entry ──▶ EventHandling: one transaction of inbox and effect ──▶ XACK
+
+Every failure of Redis ends in a fresh start, which finds what was not acknowledged. `Handler` and
+`DeadLetterHandler` say what an event means; they are described in `services.mesh.event_handling`.
 """
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
+from typing import Any
 
+import structlog
 from redis.asyncio import Redis
+from redis.exceptions import RedisError, ResponseError
 
-from services.mesh.database import Connection, Database
-from souk.mesh.v1.event_pb2 import Event
+from services.mesh import backoff
+from services.mesh.database import Database
+from services.mesh.errors import DomainError, RemoteError
+from services.mesh.event_handling import (
+    DeadLetter,
+    DeadLetterHandler,
+    EventHandling,
+    Handler,
+)
 
-Handler = Callable[[Connection, Event], Awaitable[None]]
-"""Handles an event on the connection of the transaction that also records it as handled.
+__all__ = ["Consumer", "DeadLetter", "DeadLetterHandler", "Handler"]
 
-Nothing but the database is touched here; what must be sent elsewhere is written down and sent by a
-worker. Any exception rolls back and counts as a failed try, except Unavailable.
-"""
+_log = structlog.get_logger(__name__)
 
+_BATCH = 32
+_BLOCK_MILLISECONDS = 2_000  # shorter than the client's socket timeout
+_FORGOTTEN_MILLISECONDS = 3_600_000
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeadLetter:
-    """An entry that could not be handled.
-
-    `event` is None, and `event_id` empty, when the entry could not even be read; `raw` is its JSON.
-    """
-
-    entry_id: str
-    event_id: str
-    event: Event | None
-    raw: str
-    error: str
-    tries: int
-
-
-DeadLetterHandler = Callable[[Connection, DeadLetter], Awaitable[None]]
-"""Stores a dead letter on the connection of the transaction that records its event as handled."""
+Entries = list[tuple[bytes, Mapping[bytes, bytes] | None]]
 
 
 class Consumer:
-    """One member of a consumer group on a stream.
+    """One member of the consumer group `group` on `stream`, like "souk:events:order".
 
-    `stream` is like "souk:events:order"; `group` is the service that consumes; `name` tells this
-    process from the group's others. `on_new_group` runs after the group had to be made: at the first
-    start, or because Redis lost it, so that the publisher can be asked to publish again.
+    `name` tells this process from the group's others; one that is kept over a restart, such as a
+    host name, finds at once what it had begun. What another left is taken over after `abandoned`.
+    `tries`: how often a handler may fail before the event becomes a dead letter.
+
+    `on_new_group` is awaited before the group is made: at the very first start, and when Redis has
+    lost it. It can ask the publisher to publish again; when it raises a DomainError or RemoteError
+    it is called again later.
     """
 
     def __init__(
@@ -64,10 +63,86 @@ class Consumer:
         dead_letter: DeadLetterHandler,
         on_new_group: Callable[[], Awaitable[None]] | None = None,
         tries: int = 5,
-        claim_idle: timedelta = timedelta(seconds=60),
+        abandoned: timedelta = timedelta(seconds=60),
     ) -> None:
-        raise NotImplementedError
+        self._redis = redis
+        self._stream = stream
+        self._group = group
+        self._name = name
+        self._on_new_group = on_new_group
+        self._abandoned = abandoned
+        self._next_takeover = 0.0
+        self._handling = EventHandling(
+            db, stream=stream, handler=handler, dead_letter=dead_letter, limit=tries
+        )
 
     async def run(self) -> None:
         """Consumes until cancelled, through every outage of Redis and PostgreSQL."""
-        raise NotImplementedError
+        despite = (RedisError, DomainError, RemoteError)
+        await backoff.repeat(self._consume, despite=despite, name=f"consumer of {self._stream}")
+
+    async def _consume(self) -> None:
+        await self._ensure_group()
+        while own := await self._read("0"):
+            await self._handle(own, delivered_before=True)
+        while True:
+            await self._take_over()
+            new = await self._read(">", block=_BLOCK_MILLISECONDS)
+            await self._handle(new, delivered_before=False)
+
+    async def _ensure_group(self) -> None:
+        if await self._group_exists():
+            return
+        if self._on_new_group is not None:
+            await self._on_new_group()
+        try:
+            await self._redis.xgroup_create(self._stream, self._group, id="0", mkstream=True)
+        except ResponseError as error:
+            # Another member of the group was faster.
+            if not str(error).startswith("BUSYGROUP"):
+                raise
+
+    async def _group_exists(self) -> bool:
+        if not await self._redis.exists(self._stream):
+            return False
+        groups = await self._redis.xinfo_groups(self._stream)
+        return any(each["name"] == self._group.encode() for each in groups)
+
+    async def _read(self, start: str, block: int | None = None) -> Entries:
+        """Returns entries: ">" gives new ones, "0" those this consumer has not acknowledged."""
+        answer: Any = await self._redis.xreadgroup(
+            self._group, self._name, {self._stream: start}, count=_BATCH, block=block
+        )
+        return answer[0][1] if answer else []
+
+    async def _take_over(self) -> None:
+        """Handles what others left, and forgets consumers that are gone with nothing left."""
+        if time.monotonic() < self._next_takeover:
+            return
+        start = "0-0"
+        idle = int(self._abandoned.total_seconds() * 1000)
+        while True:
+            start, entries, *_ = await self._redis.xautoclaim(
+                self._stream, self._group, self._name, idle, start, count=_BATCH
+            )
+            await self._handle(entries, delivered_before=True)
+            if start == b"0-0":
+                break
+        await self._forget_the_gone()
+        self._next_takeover = time.monotonic() + self._abandoned.total_seconds() / 2
+
+    async def _forget_the_gone(self) -> None:
+        for each in await self._redis.xinfo_consumers(self._stream, self._group):
+            if not each["pending"] and each["idle"] > _FORGOTTEN_MILLISECONDS:
+                await self._redis.xgroup_delconsumer(self._stream, self._group, each["name"])
+
+    async def _handle(self, entries: Entries, *, delivered_before: bool) -> None:
+        for entry_id, fields in entries:
+            # Only the id is left of an entry that was removed while it was pending.
+            if fields:
+                raw = fields.get(b"event", b"").decode(errors="replace")
+                await self._handling.handle(
+                    entry_id.decode(), raw, delivered_before=delivered_before
+                )
+            if entry_id is not None:
+                await self._redis.xack(self._stream, self._group, entry_id)

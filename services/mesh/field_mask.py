@@ -8,11 +8,11 @@ A path is one whole field of the resource: `price`, not `price.units`. An output
 named is ignored (AIP-203); whatever else cannot be updated is refused.
 """
 
-from collections.abc import Collection, Set
-from typing import TypeVar
+from collections.abc import Collection
+from collections.abc import Set as AbstractSet
+from typing import Any, TypeVar
 
 from google.api import field_behavior_pb2
-from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 
@@ -39,12 +39,11 @@ def updated_fields(mask: FieldMask, sent: Message, *, updatable: Collection[str]
         return frozenset(updatable)
     wrong = [path for path in mask.paths if not _acceptable(path, sent, updatable)]
     if wrong:
-        message = "the update mask names what cannot be updated"
-        raise _invalid(message, wrong)
+        raise _invalid("the update mask names what cannot be updated", wrong)
     return frozenset(mask.paths).intersection(updatable)
 
 
-def merged(current: M, sent: M, *, fields: Set[str]) -> M:
+def merged(current: M, sent: M, *, fields: AbstractSet[str]) -> M:
     """Returns `current` with the named `fields` taken from `sent`; neither is changed."""
     result = type(current)()
     result.CopyFrom(current)
@@ -60,12 +59,15 @@ def merged(current: M, sent: M, *, fields: Set[str]) -> M:
 
 
 def _acceptable(path: str, sent: Message, updatable: Collection[str]) -> bool:
-    field = sent.DESCRIPTOR.fields_by_name.get(path)
-    return field is not None and (path in updatable or _is_output_only(field))
+    known = path in sent.DESCRIPTOR.fields_by_name
+    return known and (path in updatable or _is_output_only(sent, path))
 
 
-def _is_output_only(field: FieldDescriptor) -> bool:
-    behaviors = field.GetOptions().Extensions[field_behavior_pb2.field_behavior]
+def _is_output_only(sent: Message, path: str) -> bool:
+    options = sent.DESCRIPTOR.fields_by_name[path].GetOptions()
+    # The stubs know no extension of this type.
+    extension: Any = field_behavior_pb2.field_behavior
+    behaviors: Any = options.Extensions[extension]
     return field_behavior_pb2.OUTPUT_ONLY in behaviors
 
 

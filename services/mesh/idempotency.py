@@ -6,7 +6,7 @@
 
 A key belongs to one caller and one method. A call that fits in one transaction:
 
-    return await keys.once(scope, request, CreateAddressResponse, effect)   # effect(conn) -> response
+    response = await keys.once(scope, request, CreateAddressResponse, effect)   # effect(conn)
 
 A call in several steps commits the claim with its first step, and the answer with its last:
 
@@ -90,10 +90,10 @@ class IdempotencyKeyReused(FailedPrecondition):
     reason = "IDEMPOTENCY_KEY_REUSED"
 
 
-class CallInProgress(Aborted):
+class IdempotencyKeyInUse(Aborted):
     """The same call is being worked on; `retry_after` says when to ask again."""
 
-    reason = "CALL_IN_PROGRESS"
+    reason = "IDEMPOTENCY_KEY_IN_USE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,7 +226,7 @@ class IdempotencyKeys:
     async def record_response(self, conn: Connection, claim: Fresh, response: Message) -> None:
         """Stores the call's answer in the caller's transaction.
 
-        Raises CallInProgress when another attempt has taken over; the transaction must not commit.
+        Raises IdempotencyKeyInUse when another attempt has taken over; the transaction must not commit.
         """
         await self._record(conn, claim, response=response.SerializeToString(deterministic=True))
 
@@ -246,7 +246,7 @@ class IdempotencyKeys:
     async def join(self, scope: Scope) -> Replay:
         """Waits for the answer of the attempt that is in progress.
 
-        Raises CallInProgress when there is none in time, or when that attempt has stopped.
+        Raises IdempotencyKeyInUse when there is none in time, or when that attempt has stopped.
         """
         pauses = backoff.delays(first=timedelta(milliseconds=20), most=timedelta(milliseconds=500))
         found: Replay | InProgress | None = None
@@ -276,8 +276,7 @@ class IdempotencyKeys:
         if row is None:
             return None
         if digest is not None and row["fingerprint"] != digest:
-            message = "the request id was used before, for another request"
-            raise IdempotencyKeyReused(message)
+            raise IdempotencyKeyReused("the request id was used before, for another request")
         if row["response"] is None and row["error"] is None:
             return InProgress(resource=row["resource"], remaining=row["remaining"])
         error = row["error"] and stored_error.error_from_json(row["error"])
@@ -300,6 +299,7 @@ def _key(claim: Fresh) -> tuple[str, str, str, int]:
     return claim.scope.subject, claim.scope.method, claim.scope.key, claim.attempt
 
 
-def _in_progress(remaining: timedelta) -> CallInProgress:
-    message = "the same call is in progress"
-    return CallInProgress(message, retry_after=min(max(remaining, _SOON), _LATER))
+def _in_progress(remaining: timedelta) -> IdempotencyKeyInUse:
+    return IdempotencyKeyInUse(
+        "the same call is in progress", retry_after=min(max(remaining, _SOON), _LATER)
+    )

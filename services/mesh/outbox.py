@@ -1,8 +1,8 @@
 """Events committed together with the state they tell of, then published.
 
-    transaction: state + append ──commit──▶ outbox ──Relay──▶ XADD stream + PUBLISH type, in one MULTI
-                                              ▲                   │
-                                              └── published_at ◀──┘
+    state + append ──commit──▶ outbox ──Relay──▶ XADD stream + PUBLISH type, in one MULTI
+                                 ▲                  │
+                                 └── published_at ◀─┘
 
 The stream delivers; Pub/Sub announces. Delivery is at least once: a relay that dies between the
 MULTI and the mark publishes again, with the same `event_id`. The events of one aggregate arrive in

@@ -1,14 +1,82 @@
-"""Publishes the outbox: one relay of all replicas at a time, chosen by an advisory lock."""
+"""Publishes the outbox: one relay of all replicas at a time, chosen by an advisory lock.
 
+    wait for the lock ──▶ publish until nothing is left ──▶ wait for NOTIFY or the poll ──┐
+                                   ▲                                                      │
+                                   └──────────────────────────────────────────────────────┘
+    Redis or PostgreSQL fails: the connection and with it the lock is given back; back-off
+
+The lock is the session's, so it ends with a relay that died, and another takes over within a poll.
+Two that both believe to hold it publish an event twice, which consumers must expect anyway.
+
+A Redis that was killed may have lost its last second of writes (`appendfsync everysec`). When the
+relay meets a Redis process that it does not know, it publishes again what it published last.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
 from datetime import timedelta
 
+import asyncpg
+import structlog
+from google.protobuf import json_format
+from prometheus_client import Gauge
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
-from services.mesh.database import Database
+from services.mesh import backoff, outbox, stream_trim
+from services.mesh.database import Connection, Database
+from services.mesh.errors import DomainError
+from souk.mesh.v1.event_pb2 import Event
+
+_log = structlog.get_logger(__name__)
+
+_UNPUBLISHED = Gauge(
+    "souk_outbox_unpublished_events", "Events committed and not yet published.", ["stream"]
+)
+_LAG = Gauge(
+    "souk_outbox_lag_seconds", "Age of the oldest event that is not yet published.", ["stream"]
+)
+
+_BATCH = 100
+_AT_RISK = timedelta(seconds=5)
+_HOUSEKEEPING_SECONDS = 60
+
+_ELECT = "SELECT pg_try_advisory_lock(hashtext('outbox'))"
+
+_UNPUBLISHED_EVENTS = """
+    SELECT event_id, type, aggregate_id, sequence, occurred_at, traceparent, payload
+    FROM outbox
+    WHERE published_at IS NULL
+    ORDER BY position
+    LIMIT $1
+"""
+
+_MARK = "UPDATE outbox SET published_at = clock_timestamp() WHERE event_id = ANY($1)"
+
+_UNMARK_LAST = """
+    UPDATE outbox
+    SET published_at = NULL
+    WHERE published_at > (SELECT max(published_at) FROM outbox) - $1::interval
+    RETURNING true
+"""
+
+_MEASURE = """
+    SELECT count(*) AS unpublished,
+        coalesce(extract(epoch FROM clock_timestamp() - min(occurred_at)), 0)::float8 AS lag
+    FROM outbox
+    WHERE published_at IS NULL
+"""
 
 
 class Relay:
-    """Publishes what is unpublished in the outbox of `db` to `stream`, like "souk:events:order"."""
+    """Publishes what is unpublished in the outbox of `db` to `stream`, like "souk:events:order".
+
+    `redis` must not repeat commands by itself (`redis_client.connect`). `poll`: how long a missed
+    notification, or a lost relay, can go unnoticed. `keep_entries`: how long entries stay in the
+    stream at least; `keep_events`: how long published events can be replayed from the outbox.
+    """
 
     def __init__(
         self,
@@ -17,10 +85,101 @@ class Relay:
         *,
         stream: str,
         poll: timedelta = timedelta(seconds=1),
-        keep: timedelta = timedelta(days=1),
+        keep_entries: timedelta = timedelta(days=1),
+        keep_events: timedelta = timedelta(days=30),
     ) -> None:
-        raise NotImplementedError
+        self._db = db
+        self._redis = redis
+        self._stream = stream
+        self._poll_seconds = poll.total_seconds()
+        self._keep_entries = keep_entries
+        self._keep_events = keep_events
+        self._known_redis = ""
+        self._next_housekeeping = 0.0
 
     async def run(self) -> None:
         """Publishes until cancelled, through every outage of Redis and PostgreSQL."""
-        raise NotImplementedError
+        await backoff.repeat(self._relay, despite=(DomainError, RedisError), name="outbox relay")
+
+    async def _relay(self) -> None:
+        async with self._db.connection() as conn, _notifications(conn) as notified:
+            await self._wait_for_the_lock(conn)
+            while True:
+                notified.clear()
+                await self._distrust_new_redis(conn)
+                await self._publish_all(conn)
+                await self._measure(conn)
+                await self._keep_house(conn)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._poll_seconds):
+                        await notified.wait()
+
+    async def _wait_for_the_lock(self, conn: Connection) -> None:
+        while not await conn.fetchval(_ELECT):
+            await self._measure(conn)
+            await asyncio.sleep(self._poll_seconds)
+        _log.info("publishing the outbox", stream=self._stream)
+
+    async def _publish_all(self, conn: Connection) -> None:
+        while rows := await conn.fetch(_UNPUBLISHED_EVENTS, _BATCH):
+            await self._publish(rows)
+            await conn.execute(_MARK, [row["event_id"] for row in rows])
+
+    async def _publish(self, rows: list[asyncpg.Record]) -> None:
+        async with self._redis.pipeline(transaction=True) as multi:
+            for row in rows:
+                text = json_format.MessageToJson(_event_from_row(row), indent=None)
+                # In a pipeline these only queue the command.
+                _ = multi.xadd(self._stream, {"event": text})
+                _ = multi.publish(row["type"], text)
+            await multi.execute()
+
+    async def _distrust_new_redis(self, conn: Connection) -> None:
+        run_id = (await self._redis.info("server"))["run_id"]
+        if run_id != self._known_redis:
+            again = await conn.fetch(_UNMARK_LAST, _AT_RISK)
+            _log.info("met a new Redis", stream=self._stream, events_again=len(again))
+            self._known_redis = run_id
+
+    async def _measure(self, conn: Connection) -> None:
+        row = await conn.fetchrow(_MEASURE)
+        if row is not None:
+            _UNPUBLISHED.labels(self._stream).set(row["unpublished"])
+            _LAG.labels(self._stream).set(row["lag"])
+
+    async def _keep_house(self, conn: Connection) -> None:
+        if time.monotonic() < self._next_housekeeping:
+            return
+        await stream_trim.trim(self._redis, self._stream, keep=self._keep_entries)
+        await outbox.reap(conn, keep=self._keep_events)
+        self._next_housekeeping = time.monotonic() + _HOUSEKEEPING_SECONDS
+
+
+@contextlib.asynccontextmanager
+async def _notifications(conn: Connection) -> AsyncIterator[asyncio.Event]:
+    """Yields what is set when an event is committed, and when the connection is lost."""
+    notified = asyncio.Event()
+
+    def wake(*_: object) -> None:
+        notified.set()
+
+    await conn.add_listener(outbox.CHANNEL, wake)
+    conn.add_termination_listener(wake)
+    try:
+        yield notified
+    finally:
+        conn.remove_termination_listener(wake)
+        await conn.remove_listener(outbox.CHANNEL, wake)
+
+
+def _event_from_row(row: asyncpg.Record) -> Event:
+    event = Event(
+        event_id=str(row["event_id"]),
+        type=row["type"],
+        aggregate_id=row["aggregate_id"],
+        sequence=row["sequence"],
+        traceparent=row["traceparent"],
+    )
+    event.occurred_at.FromDatetime(row["occurred_at"])
+    event.payload.ParseFromString(row["payload"])
+    return event

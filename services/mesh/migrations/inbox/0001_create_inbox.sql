@@ -6,9 +6,9 @@ CREATE TABLE inbox (
 
 CREATE INDEX inbox_handled_at ON inbox (handled_at);
 
--- The events that were not handled at the first try.
+-- The events that were not handled at the first try. A try is counted before it begins, so that one
+-- that ends the process counts too.
 CREATE TABLE inbox_tries (
-    event_id   uuid    PRIMARY KEY,
-    tries      integer NOT NULL CHECK (tries > 0),
-    last_error text    NOT NULL
+    event_id uuid    PRIMARY KEY,
+    tries    integer NOT NULL CHECK (tries > 1)
 );

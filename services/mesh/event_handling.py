@@ -1,0 +1,170 @@
+"""What is done with one delivered event: handled once, or after five tries put aside.
+
+| the handler …            | then                                                               |
+|--------------------------|--------------------------------------------------------------------|
+| returns                  | its effect and the inbox row commit together                       |
+| raises Unavailable       | tried again until the database is back; it does not count as a try |
+| raises anything else     | rolled back, tried again; the fifth time it becomes a dead letter  |
+| ends the process         | counts as a try when the event is delivered again                  |
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+from uuid import UUID, uuid5
+
+import structlog
+from google.protobuf import json_format
+from prometheus_client import Counter
+
+from services.mesh import backoff, inbox
+from services.mesh.database import Connection, Database
+from services.mesh.errors import Unavailable
+from souk.mesh.v1.event_pb2 import Event
+
+_log = structlog.get_logger(__name__)
+
+_EVENTS = Counter(
+    "souk_events_consumed_total",
+    "Events that were delivered, by what was done with them.",
+    ["stream", "outcome"],
+)
+
+_ENTRIES = UUID("01a20912-6f3e-7c11-9d0a-5b4f1c2e8a77")
+"""The name space (RFC 9562 section 5.5) of entries that hold no readable event."""
+
+_UNREADABLE = "not a readable event"
+_ENDED = "the process ended while the event was handled"
+
+T = TypeVar("T")
+
+Handler = Callable[[Connection, Event], Awaitable[None]]
+"""Handles an event on the connection of the transaction that records it as handled.
+
+It touches nothing but the database: what must be sent elsewhere is written down and sent by a
+worker. It is called again after any exception.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """An entry of a stream that could not be handled.
+
+    `event` is None when the entry could not be read; `raw` is what it held, the event's proto-JSON.
+    `error` is for operators: the last failure, as "ExceptionType: message".
+    """
+
+    entry_id: str
+    event: Event | None = None
+    raw: str
+    error: str
+    tries: int = 1
+
+
+DeadLetterHandler = Callable[[Connection, DeadLetter], Awaitable[None]]
+"""Stores a dead letter, in the transaction that records its event as handled.
+
+To redrive it, call the handler in a transaction; the inbox has let it pass for good.
+"""
+
+
+class EventHandling:
+    """Handles the entries of one stream, each once, with `limit` tries."""
+
+    def __init__(
+        self,
+        db: Database,
+        *,
+        stream: str,
+        handler: Handler,
+        dead_letter: DeadLetterHandler,
+        limit: int,
+    ) -> None:
+        self._db = db
+        self._stream = stream
+        self._handler = handler
+        self._dead_letter = dead_letter
+        self._limit = limit
+
+    async def handle(self, entry_id: str, raw: str, *, delivered_before: bool) -> None:
+        """Returns once the entry may be acknowledged: handled, now or before, or a dead letter.
+
+        Waits while the database is unavailable. Raises what storing a dead letter raises.
+        """
+        event = _event_from_json(raw)
+        if event is None:
+            letter_id = uuid5(_ENTRIES, f"{self._stream} {entry_id}")
+            await self._bury(letter_id, DeadLetter(entry_id=entry_id, raw=raw, error=_UNREADABLE))
+            return
+        event_id = UUID(event.event_id)
+        error = await self._try(event_id, event, delivered_before=delivered_before)
+        if error is not None:
+            letter = DeadLetter(
+                entry_id=entry_id, event=event, raw=raw, error=error, tries=self._limit
+            )
+            await self._bury(event_id, letter)
+
+    async def _try(self, event_id: UUID, event: Event, *, delivered_before: bool) -> str | None:
+        """Returns None once the event is handled, or the last error when no try is left."""
+        error = _ENDED
+        pauses = backoff.delays()
+        number = await self._count(event_id) if delivered_before else 1
+        while number <= self._limit:
+            try:
+                await _through_outages(lambda: self._effect(event_id, event))
+            except Exception as failure:  # noqa: BLE001 - one event must not keep the next from coming
+                error = f"{type(failure).__name__}: {failure}"
+                _log.warning("event failed", event_id=event.event_id, type=event.type, error=error)
+            else:
+                return None
+            number = await self._count(event_id)
+            if number <= self._limit:
+                await asyncio.sleep(next(pauses))
+        return error
+
+    async def _count(self, event_id: UUID) -> int:
+        async def count() -> int:
+            async with self._db.connection() as conn:
+                return await inbox.count_try(conn, event_id)
+
+        return await _through_outages(count)
+
+    async def _effect(self, event_id: UUID, event: Event) -> None:
+        async with self._db.transaction() as conn:
+            new = await inbox.record(conn, event_id)
+            if new:
+                await self._handler(conn, event)
+            await inbox.forget_tries(conn, event_id)
+        _EVENTS.labels(self._stream, "handled" if new else "known").inc()
+
+    async def _bury(self, event_id: UUID, letter: DeadLetter) -> None:
+        async def bury() -> None:
+            async with self._db.transaction() as conn:
+                if await inbox.record(conn, event_id):
+                    await self._dead_letter(conn, letter)
+                await inbox.forget_tries(conn, event_id)
+
+        await _through_outages(bury)
+        _EVENTS.labels(self._stream, "dead_letter").inc()
+        _log.error("dead letter", stream=self._stream, entry=letter.entry_id, error=letter.error)
+
+
+async def _through_outages(work: Callable[[], Awaitable[T]]) -> T:
+    """Returns the result of `work`, which is repeated as long as the database is unavailable."""
+    pauses = backoff.delays()
+    while True:
+        try:
+            return await work()
+        except Unavailable:
+            await asyncio.sleep(next(pauses))
+
+
+def _event_from_json(raw: str) -> Event | None:
+    """Returns the event, or None when it cannot be read or names an unknown payload."""
+    try:
+        event = json_format.Parse(raw, Event(), ignore_unknown_fields=True)
+        UUID(event.event_id)
+    except (json_format.ParseError, ValueError):
+        return None
+    return event

@@ -1,0 +1,74 @@
+"""Real stores for every test that asks for one: started once, on free ports, stopped at the end.
+
+| fixture             | scope    | gives                                                      |
+|---------------------|----------|------------------------------------------------------------|
+| `postgres_url`      | session  | the URL of a PostgreSQL, as its superuser                  |
+| `redis_url`         | session  | the URL of a Redis                                         |
+| `mongo_url`         | session  | the URL of a MongoDB-wire server                           |
+| `make_database`     | session  | `await make_database()`: the URL of a new, empty database  |
+| `database_url`      | function | the URL of a new, empty database                           |
+| `unique`            | function | a name that no other test has                              |
+
+A store is shared by all tests, so a test takes a database, a stream or a collection of its own.
+"""
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+
+from services.local.stores import mongo, postgres, redis
+from services.mesh.ids import new_id
+
+MakeDatabase = Callable[[], Awaitable[str]]
+
+
+@pytest.fixture(scope="session")
+async def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    """Runs a PostgreSQL."""
+    async with postgres.running(tmp_path_factory.mktemp("postgres")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+async def redis_url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    """Runs a Redis."""
+    async with redis.running(tmp_path_factory.mktemp("redis")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+async def mongo_url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    """Runs a MongoDB-wire server."""
+    async with mongo.running(tmp_path_factory.mktemp("mongo")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def make_database(postgres_url: str) -> MakeDatabase:
+    """Gives what makes an empty database and returns its URL."""
+
+    async def make() -> str:
+        name = f"test_{new_id().hex}"
+        conn = await asyncpg.connect(postgres_url)
+        try:
+            await conn.execute(f"CREATE DATABASE {name}")
+        finally:
+            await conn.close()
+        return urlunsplit(urlsplit(postgres_url)._replace(path=f"/{name}"))
+
+    return make
+
+
+@pytest.fixture
+async def database_url(make_database: MakeDatabase) -> str:
+    """Makes an empty database."""
+    return await make_database()
+
+
+@pytest.fixture
+def unique(request: pytest.FixtureRequest) -> str:
+    """Gives a name that no other test has, which says whose it is."""
+    return f"{re.sub(r'[^a-z0-9]+', '-', request.node.name.lower())}-{new_id().hex[-12:]}"
