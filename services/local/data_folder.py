@@ -41,6 +41,11 @@ class DataFolder:
         """Holds the certificates and keys."""
         return self.path / "certs"
 
+    @property
+    def signing_keys(self) -> Path:
+        """Holds the keys that sign access tokens."""
+        return self.path / "signing-keys"
+
     def store(self, name: str) -> Path:
         """Returns the folder that belongs to one store or service alone."""
         return self.path / name
@@ -64,18 +69,19 @@ class DataFolder:
         """Removes a file of the folder if it is there."""
         (self.path / name).unlink(missing_ok=True)
 
-    def check(self) -> None:
-        """Raises DataFolderError unless the folder is new, or ours and of this version."""
-        version = self.path / "version"
-        if not self.path.exists() or not any(self.path.iterdir()):
-            return
-        if not version.exists():
+    def check_ours(self) -> None:
+        """Raises DataFolderError if the folder holds anything else than Souk's data."""
+        if not self._is_new() and not (self.path / "version").exists():
             message = (
                 f"{self.path} holds something else than Souk's data; name another folder with"
                 " --data or SOUK_DATA"
             )
             raise DataFolderError(message)
-        found = version.read_text().strip()
+
+    def check(self) -> None:
+        """Raises DataFolderError unless the folder is new, or ours and of this version."""
+        self.check_ours()
+        found = VERSION if self._is_new() else (self.path / "version").read_text().strip()
         if found != VERSION:
             message = (
                 f"{self.path} was made by another version of Souk (layout {found}, this one reads"
@@ -88,6 +94,9 @@ class DataFolder:
         """Makes the folder, readable by its owner alone, and marks its version."""
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         (self.path / "version").write_text(VERSION + "\n")
+
+    def _is_new(self) -> bool:
+        return not self.path.exists() or not any(self.path.iterdir())
 
     @contextlib.contextmanager
     def locked(self, *, patience: timedelta = timedelta(0)) -> Iterator[int]:

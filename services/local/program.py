@@ -18,7 +18,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import IO
 
 _POLL_SECONDS = 0.02
 _SETPRIV = shutil.which("setpriv") if sys.platform == "linux" else None
@@ -38,6 +37,7 @@ class Program:
 
     `check` raises any exception while the program is not ready. `parent_death_signal` is what the
     child gets when its parent dies: a store is stopped cleanly, anything else must survive SIGKILL.
+    `log` is the file that its output is appended to; None leaves it to who starts the program.
     """
 
     name: str
@@ -46,6 +46,7 @@ class Program:
     prepare: Callable[[], Awaitable[None]] = _nothing
     check: Callable[[], Awaitable[None]] = _nothing
     account: str | None = None
+    log: Path | None = None
     stop_signal: signal.Signals = signal.SIGTERM
     parent_death_signal: signal.Signals = signal.SIGKILL
     start_timeout: timedelta = timedelta(seconds=20)
@@ -83,26 +84,26 @@ def guarded(
 
 
 async def spawn(
-    program: Program,
-    *,
-    output: int | IO[bytes] | None = None,
-    pass_fds: tuple[int, ...] = (),
-    cwd: Path | None = None,
+    program: Program, *, output: int | None = None, pass_fds: tuple[int, ...] = ()
 ) -> asyncio.subprocess.Process:
     """Starts `program` in a session of its own, so that a terminal's Ctrl-C reaches only us.
 
-    `output` takes stdout and stderr together: a file, `PIPE`, `DEVNULL`, or None for ours.
+    `output`, unless the program has a log, takes stdout and stderr together: `PIPE`, `DEVNULL`, or
+    None for our own.
     """
-    return await asyncio.create_subprocess_exec(
-        *guarded(program.argv, account=program.account, death_signal=program.parent_death_signal),
-        env={**base_environment(), **program.environment},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=output,
-        stderr=output if output is None else asyncio.subprocess.STDOUT,
-        start_new_session=True,
-        pass_fds=pass_fds,
-        cwd=cwd,
-    )
+    with contextlib.ExitStack() as stack:
+        target = stack.enter_context(program.log.open("ab")) if program.log else output
+        return await asyncio.create_subprocess_exec(
+            *guarded(
+                program.argv, account=program.account, death_signal=program.parent_death_signal
+            ),
+            env={**base_environment(), **program.environment},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=target,
+            stderr=target if target is None else asyncio.subprocess.STDOUT,
+            start_new_session=True,
+            pass_fds=pass_fds,
+        )
 
 
 async def wait_until_ready(program: Program, process: asyncio.subprocess.Process) -> None:
@@ -124,9 +125,9 @@ async def wait_until_ready(program: Program, process: asyncio.subprocess.Process
     except TimeoutError:
         seconds = program.start_timeout.total_seconds()
         message = f"{program.name} is not ready after {seconds:g} s: {fault!r}"
-        raise StartFailed(message) from fault
+        raise StartFailed(message + _end_of_log(program)) from fault
     message = f"{program.name} exited with code {process.returncode} while starting"
-    raise StartFailed(message)
+    raise StartFailed(message + _end_of_log(program))
 
 
 async def stop(program: Program, process: asyncio.subprocess.Process) -> bool:
@@ -147,20 +148,21 @@ async def stop(program: Program, process: asyncio.subprocess.Process) -> bool:
 
 
 @contextlib.asynccontextmanager
-async def running(program: Program, *, log: Path) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Runs `program` for the length of the block; its output is appended to the file `log`.
+async def running(program: Program) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Runs `program` for the length of the block.
 
-    Raises StartFailed, with the end of the log, when it does not become ready.
+    Raises StartFailed, with the end of its log, when it does not become ready.
     """
     await program.prepare()
-    with log.open("ab") as output:
-        process = await spawn(program, output=output)
+    process = await spawn(program)
     try:
-        try:
-            await wait_until_ready(program, process)
-        except StartFailed as error:
-            message = f"{error}\n{log.read_text(errors='replace')[-2000:]}"
-            raise StartFailed(message) from error
+        await wait_until_ready(program, process)
         yield process
     finally:
         await stop(program, process)
+
+
+def _end_of_log(program: Program) -> str:
+    if program.log is None:
+        return ""
+    return f"; the end of {program.log}:\n{program.log.read_text(errors='replace')[-1500:]}"

@@ -122,10 +122,10 @@ class _Child:
         self._process = await programs.spawn(
             self._program, output=asyncio.subprocess.PIPE, pass_fds=self._pass_fds
         )
-        assert self._process.stdout  # noqa: S101 - asked for by PIPE
-        self._pump = asyncio.create_task(
-            _pump(self.name, self._process.stdout, self._console), name=f"log {self.name}"
-        )
+        if self._process.stdout:
+            self._pump = asyncio.create_task(
+                _pump(self.name, self._process.stdout, self._console), name=f"log {self.name}"
+            )
         await programs.wait_until_ready(self._program, self._process)
 
     async def _end(self) -> None:

@@ -30,12 +30,13 @@ def program(folder: Path, port: int) -> Program:
     return Program(
         name="mongo",
         argv=(
-            *(sys.executable, "-m", "nx_27017.nx_27017"),
+            *(sys.executable, "-c", "from nx_27017.nx_27017 import main; main()"),
             *("--host", ports.LOOPBACK, "--port", str(port), "--data-dir", str(folder)),
             *("--pid-file", str(pid_file), "--log-file", "/dev/null"),
         ),
         prepare=prepare,
         check=lambda: _connect(port),
+        log=folder / "server.log",
         parent_death_signal=signal.SIGTERM,
     )
 
@@ -44,8 +45,7 @@ def program(folder: Path, port: int) -> Program:
 async def running(folder: Path, *, port: int | None = None) -> AsyncIterator[str]:
     """Runs the server in `folder`, on a free port unless given one; yields its URL."""
     port = port or ports.free()[0]
-    folder.mkdir(parents=True, exist_ok=True)
-    async with program_running(program(folder, port), log=folder / "mongo.log"):
+    async with program_running(program(folder, port)):
         yield url(port)
 
 

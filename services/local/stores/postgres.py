@@ -75,6 +75,7 @@ def program(folder: Path, port: int, *, durable: bool = True) -> Program:
         account=_account(),
         # "Fast shutdown": ends sessions and writes a checkpoint (PostgreSQL 18, 18.5).
         stop_signal=signal.SIGINT,
+        log=folder / "server.log",
         parent_death_signal=signal.SIGINT,
     )
 
@@ -83,10 +84,9 @@ def program(folder: Path, port: int, *, durable: bool = True) -> Program:
 async def running(
     folder: Path, *, port: int | None = None, durable: bool = False
 ) -> AsyncIterator[str]:
-    """Runs a PostgreSQL in `folder`, on a free port unless given one; yields the superuser's URL."""
+    """Runs a PostgreSQL in `folder`, on a free port unless given one; yields its URL."""
     port = port or ports.free()[0]
-    folder.mkdir(parents=True, exist_ok=True)
-    async with program_running(program(folder, port, durable=durable), log=folder / "postgres.log"):
+    async with program_running(program(folder, port, durable=durable)):
         yield superuser_url(folder, port)
 
 

@@ -40,6 +40,7 @@ def program(folder: Path, port: int, *, durable: bool = True) -> Program:
         ),
         prepare=prepare,
         check=lambda: _ping(port),
+        log=folder / "server.log",
         parent_death_signal=signal.SIGTERM,
     )
 
@@ -50,8 +51,7 @@ async def running(
 ) -> AsyncIterator[str]:
     """Runs a Redis in `folder`, on a free port unless given one; yields its URL."""
     port = port or ports.free()[0]
-    folder.mkdir(parents=True, exist_ok=True)
-    async with program_running(program(folder, port, durable=durable), log=folder / "redis.log"):
+    async with program_running(program(folder, port, durable=durable)):
         yield url(port)
 
 

@@ -81,11 +81,11 @@ async def test_postgres_keeps_commits_over_a_kill(tmp_path: Path) -> None:
     """A PostgreSQL killed with SIGKILL has every committed row when it starts again."""
     (port,) = ports.free()
     program = postgres.program(tmp_path, port)
-    async with running(program, log=tmp_path / "log") as process:
+    async with running(program) as process:
         assert await _add_to_postgres(postgres.superuser_url(tmp_path, port)) == 1
         os.kill(process.pid, signal.SIGKILL)
         await process.wait()
-    async with running(program, log=tmp_path / "log"):
+    async with running(program):
         assert await _add_to_postgres(postgres.superuser_url(tmp_path, port)) == 2
 
 

@@ -82,7 +82,7 @@ async def test_a_crashed_child_is_started_again(tmp_path: Path) -> None:
     assert "shop exited with code -9; again in 0.2 s" in output.getvalue()
 
 
-async def test_the_delay_doubles_while_a_child_keeps_crashing(tmp_path: Path) -> None:
+async def test_the_delay_doubles_while_a_child_keeps_crashing() -> None:
     """A child that exits again and again waits twice as long before each new start."""
     output = io.StringIO()
     program = Program(name="crash", argv=(sys.executable, "-S", "-c", "import sys; sys.exit(3)"))

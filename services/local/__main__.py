@@ -1,0 +1,119 @@
+"""The `souk` command.
+
+    souk up | reset | demo | gen | certs | explain        each with --help
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+"""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+
+from services.local import topology
+from services.local.console import Console
+from services.local.data_folder import DataFolder
+
+_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line and returns the exit code."""
+    options = _parser(os.environ).parse_args(arguments)
+    command = import_module(f"services.local.commands.{options.command}")
+    try:
+        code: int = command.run(options, Console())
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return _INTERRUPTED
+    return code
+
+
+def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="souk", description="Runs the shop on this machine.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_up(commands.add_parser("up", help="run the whole mesh until Ctrl-C"), environ)
+    _add_reset(commands.add_parser("reset", help="forget the data of `souk up`"), environ)
+    _add_demo(commands.add_parser("demo", help="buy something, step by step"), environ)
+    _add_gen(commands.add_parser("gen", help="regenerate the stubs from the contracts"))
+    _add_certs(commands.add_parser("certs", help="issue, show or rotate identities"), environ)
+    _add_explain(commands.add_parser("explain", help="tell all that is derived for one RPC"))
+    return parser
+
+
+def _add_up(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> None:
+    _add_data(parser, environ)
+    for name, default in topology.DEFAULT_PORTS.items():
+        variable = topology.port_variable(name)
+        parser.add_argument(
+            f"--{name}-port",
+            type=_port,
+            default=environ.get(variable) or default,
+            metavar="PORT",
+            help=f"{variable}, default {default}",
+        )
+    parser.add_argument("--free-ports", action="store_true", help="take free ports instead")
+    parser.add_argument(
+        "--log-level",
+        choices=("debug", "info", "warning", "error"),
+        default=environ.get("SOUK_LOG_LEVEL") or "info",
+        help="what the services tell (SOUK_LOG_LEVEL, default info)",
+    )
+    parser.add_argument("--no-demo", action="store_true", help="load no demo products or accounts")
+    parser.add_argument(
+        "--no-fsync", action="store_true", help="let a crash of the machine lose data, for tests"
+    )
+
+
+def _add_reset(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> None:
+    _add_data(parser, environ)
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def _add_demo(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> None:
+    _add_data(parser, environ)
+
+
+def _add_gen(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if stale")
+
+
+def _add_certs(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> None:
+    _add_data(parser, environ)
+    parser.add_argument(
+        "action",
+        choices=("issue", "show", "rotate"),
+        help="issue: make or renew what is due; rotate: replace everything, the authority too",
+    )
+
+
+def _add_explain(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "what",
+        nargs="+",
+        metavar="RPC",
+        help="souk.order.v1.OrderService/CreateOrder, or a route: POST /v1/orders",
+    )
+
+
+def _add_data(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> None:
+    parser.add_argument(
+        "--data",
+        type=lambda text: DataFolder(Path(text).absolute()),
+        default=environ.get("SOUK_DATA") or ".souk",
+        metavar="FOLDER",
+        help="where everything is kept (SOUK_DATA, default .souk)",
+    )
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 < port < 2**16:
+        raise argparse.ArgumentTypeError(f"{port} is no port: 1 to 65535")
+    return port
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""What the local mesh consists of: names, ports, what each service needs and whom it calls.
+
+    make up ─┬─ postgres redis mongo
+             ├─ sandbox
+             ├─ user product order payment notification
+             └─ gateway (with the storefront's gRPC listener)
+
+Nothing else in `services.local` names a service or a port.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """One service of the shop.
+
+    `stores` are among "postgres", "redis" and "mongo". `calls` are the services it is told the
+    addresses of. `grpc_services` are the full names it answers for, as the gateway must route them.
+    """
+
+    name: str
+    stores: frozenset[str]
+    calls: tuple[str, ...]
+    grpc_services: tuple[str, ...]
+
+
+SERVICES = (
+    Service(
+        name="user",
+        stores=frozenset({"postgres"}),
+        calls=(),
+        grpc_services=("souk.user.v1.UserService",),
+    ),
+    Service(
+        name="product",
+        stores=frozenset({"mongo"}),
+        calls=("user",),
+        grpc_services=("souk.product.v1.ProductService", "souk.product.v1.StockService"),
+    ),
+    Service(
+        name="order",
+        stores=frozenset({"postgres", "redis"}),
+        calls=("user", "product", "payment"),
+        grpc_services=("souk.order.v1.OrderService",),
+    ),
+    Service(
+        name="payment",
+        stores=frozenset({"postgres"}),
+        calls=("user", "order"),
+        grpc_services=("souk.payment.v1.PaymentService",),
+    ),
+    Service(
+        name="notification",
+        stores=frozenset({"postgres", "redis"}),
+        calls=("user", "order"),
+        grpc_services=("souk.notification.v1.NotificationService",),
+    ),
+)
+
+STOREFRONT_SERVICE = "souk.storefront.v1.StorefrontService"
+
+IDENTITIES = (*(service.name for service in SERVICES), "sandbox", "gateway", "developer")
+"""Who gets a certificate; `developer` is the person at the keyboard."""
+
+DEFAULT_PORTS: Mapping[str, int] = MappingProxyType(
+    {
+        "gateway": 8080,
+        "storefront": 50050,
+        "user": 50051,
+        "product": 50052,
+        "order": 50053,
+        "payment": 50054,
+        "notification": 50055,
+        "sandbox": 50060,
+        # The usual port with a 1 before it, so that a server installed beside is not in the way.
+        "postgres": 15432,
+        "redis": 16379,
+        "mongo": 27117,
+    }
+)
+
+EXTERNAL_URLS: Mapping[str, str] = MappingProxyType(
+    {
+        "postgres": "SOUK_POSTGRES_URL",
+        "redis": "SOUK_REDIS_URL",
+        "mongo": "SOUK_MONGO_URL",
+    }
+)
+"""The environment variable that replaces each embedded store by a server elsewhere."""
+
+
+def port_variable(name: str) -> str:
+    """Returns the environment variable that sets a port, like `SOUK_GATEWAY_PORT`."""
+    return f"SOUK_{name.upper()}_PORT"
+
+
+def external_urls(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Returns the URL of each store that the environment puts elsewhere."""
+    return {store: environ[name] for store, name in EXTERNAL_URLS.items() if environ.get(name)}
+
+
+def services_with(store: str) -> tuple[str, ...]:
+    """Returns the names of the services that keep something in `store`."""
+    return tuple(service.name for service in SERVICES if store in service.stores)

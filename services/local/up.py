@@ -1,0 +1,212 @@
+"""`souk up`: the whole mesh under one supervisor, until it is told to stop.
+
+    folder ─ ports ─ certificates ─ stores ─ databases ─ migrations ─ services ─ gateway ─ demo data
+
+Whatever comes later is only tried once the earlier is ready; at the end all stops in reverse.
+"""
+
+import asyncio
+import contextlib
+import secrets
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+
+from services.local import certs, databases, endpoints, launch, ports, topology, welcome
+from services.local.console import Console
+from services.local.data_folder import DataFolder
+from services.local.demo import accounts, loading
+from services.local.demo.accounts import Account
+from services.local.endpoints import Endpoints
+from services.local.launch import Launch, loopback
+from services.local.program import Program
+from services.local.stores import mongo, postgres, redis
+from services.local.supervisor import Supervisor
+from services.user import signing_keys
+
+# A supervisor killed a moment ago may leave stores that are just writing their last.
+_LOCK_PATIENCE = timedelta(seconds=3)
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class PortsTaken(Exception):
+    """Ports are in use; the message names each of them and how to set another one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What `souk up` is asked for.
+
+    `ports`: by name, all of `topology.DEFAULT_PORTS`. `external`: URLs of stores that run
+    elsewhere. `durable`: whether the embedded stores wait for the disk; tests need not.
+    """
+
+    ports: Mapping[str, int]
+    external: Mapping[str, str]
+    log_level: Literal["debug", "info", "warning", "error"]
+    durable: bool
+    with_demo: bool
+
+
+async def up(folder: DataFolder, options: Options, console: Console) -> None:
+    """Runs the mesh until SIGINT or SIGTERM; a second one kills what has not stopped yet.
+
+    Raises DataFolderError, PortsTaken, StartFailed or another error when it cannot run, and
+    CancelledError when it was stopped before it was ready.
+    """
+    began = time.monotonic()
+    folder.check()
+    folder.create()
+    with folder.locked(patience=_LOCK_PATIENCE) as lock:
+        _require_free_ports(options)
+        supervisor = Supervisor(console, pass_fds=(lock,))
+        with _cancelled_by_signals(supervisor):
+            async with supervisor, _announced_end(console):
+                console.heading(f"Starting Souk on {folder.path}")
+                mesh = await _start(folder, options, console, supervisor)
+                with _findable(folder, mesh.endpoints), contextlib.suppress(asyncio.CancelledError):
+                    welcome.show(console, mesh.endpoints, mesh.accounts, time.monotonic() - began)
+                    await asyncio.Event().wait()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Mesh:
+    """A mesh that is ready: where it is and who can sign in."""
+
+    endpoints: Endpoints
+    accounts: Mapping[str, Account]
+
+
+async def _start(
+    folder: DataFolder, options: Options, console: Console, supervisor: Supervisor
+) -> _Mesh:
+    """Starts everything, returns once all is ready."""
+    with _timed(console, "certificates"):
+        certs.ensure(folder.certs, topology.IDENTITIES)
+        _ensure_signing_key(folder)
+    await supervisor.start(*_stores(folder, options))
+    where = _endpoints(folder, options)
+    people = accounts.ensure(folder)
+    with _timed(console, "databases"):
+        urls = await databases.provision(where.postgres, folder, topology.services_with("postgres"))
+    plan = Launch(
+        folder=folder,
+        endpoints=where,
+        databases=urls,
+        admin=people["admin"],
+        options={"SOUK_LOG_FORMAT": "console", "SOUK_LOG_LEVEL": options.log_level},
+    )
+    with _timed(console, "migrations"):
+        await _migrate(plan)
+    await supervisor.start(plan.sandbox(), *(plan.service(each) for each in topology.SERVICES))
+    await supervisor.start(plan.gateway())
+    if options.with_demo:
+        with _timed(console, "demo data"):
+            await loading.load(where, folder, people)
+    return _Mesh(endpoints=where, accounts=people)
+
+
+def _require_free_ports(options: Options) -> None:
+    taken = [
+        f"port {port} ({name}) is taken: set {topology.port_variable(name)} or --{name}-port"
+        for name, port in options.ports.items()
+        if name not in options.external and ports.is_taken(port)
+    ]
+    if taken:
+        raise PortsTaken("\n".join(taken))
+
+
+def _stores(folder: DataFolder, options: Options) -> list[Program]:
+    """Returns the embedded stores that no URL replaces."""
+    durable = options.durable
+    programs = [
+        postgres.program(folder.store("postgres"), options.ports["postgres"], durable=durable),
+        redis.program(folder.store("redis"), options.ports["redis"], durable=durable),
+        mongo.program(folder.store("mongo"), options.ports["mongo"]),
+    ]
+    return [program for program in programs if program.name not in options.external]
+
+
+def _endpoints(folder: DataFolder, options: Options) -> Endpoints:
+    """Says where everything is; an embedded PostgreSQL must have been set up."""
+    names = [service.name for service in topology.SERVICES]
+    free = [loopback(port) for port in ports.free(2 * len(names))]
+    at, external = options.ports, options.external
+    return Endpoints(
+        gateway=f"http://{loopback(at['gateway'])}",
+        grpc={name: loopback(at[name]) for name in ("storefront", *names)},
+        probes=dict(zip(names, free[: len(names)], strict=True)),
+        metrics=dict(zip(names, free[len(names) :], strict=True)),
+        sandbox=f"http://{loopback(at['sandbox'])}",
+        postgres=external.get("postgres")
+        or postgres.superuser_url(folder.store("postgres"), at["postgres"]),
+        redis=external.get("redis") or redis.url(at["redis"]),
+        mongo=external.get("mongo") or mongo.url(at["mongo"]),
+        certs=str(folder.certs),
+    )
+
+
+def _ensure_signing_key(folder: DataFolder) -> None:
+    """Makes the first key that signs access tokens."""
+    keys = folder.signing_keys
+    if not (keys / "current").exists():
+        signing_keys.create(keys, secrets.token_hex(8))
+
+
+async def _migrate(plan: Launch) -> None:
+    """Brings every database up to date, all at once: they have nothing in common."""
+    async with asyncio.TaskGroup() as group:
+        for service in topology.SERVICES:
+            if "postgres" in service.stores:
+                group.create_task(launch.run_to_end(plan.migration(service)))
+
+
+@contextlib.contextmanager
+def _findable(folder: DataFolder, where: Endpoints) -> Iterator[None]:
+    """Lets other commands find the mesh for the length of the block."""
+    endpoints.save(folder, where)
+    try:
+        yield
+    finally:
+        endpoints.forget(folder)
+
+
+@contextlib.asynccontextmanager
+async def _announced_end(console: Console) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        console.heading("Stopping")
+
+
+@contextlib.contextmanager
+def _timed(console: Console, what: str) -> Iterator[None]:
+    began = time.monotonic()
+    yield
+    console.done(what, time.monotonic() - began)
+
+
+@contextlib.contextmanager
+def _cancelled_by_signals(supervisor: Supervisor) -> Iterator[None]:
+    """Cancels the running task on the first signal, kills the children on the next."""
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    assert task  # noqa: S101 - there is one in every coroutine
+    seen: list[bool] = []
+
+    def stop() -> None:
+        if seen:
+            supervisor.kill()
+        else:
+            seen.append(True)
+            task.cancel()
+
+    for number in _STOP_SIGNALS:
+        loop.add_signal_handler(number, stop)
+    try:
+        yield
+    finally:
+        for number in _STOP_SIGNALS:
+            loop.remove_signal_handler(number)
