@@ -4,19 +4,18 @@
 |----------------|------------------------------------------------------|
 | `souk_order`   | log in, connect to `souk_order`, own what is in it   |
 
-No role can connect to another one's database. Passwords are made here, once per data folder.
+No role can connect to another one's database. Passwords are `credentials`.
 """
 
 import asyncio
-import secrets
 from collections.abc import Iterable
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import asyncpg
 
+from services.local import credentials
 from services.local.data_folder import DataFolder
 
-_PASSWORDS = "databases.json"
 _TIMEOUT_SECONDS = 20
 
 
@@ -26,9 +25,7 @@ async def provision(admin_url: str, folder: DataFolder, services: Iterable[str])
     `admin_url` belongs to a role that may create roles and databases. Raises TimeoutError, or
     asyncpg's errors when the server refuses.
     """
-    kept: dict[str, str] = folder.read(_PASSWORDS) or {}
-    passwords = {name: kept.get(name) or secrets.token_urlsafe(24) for name in services}
-    folder.write(_PASSWORDS, passwords)
+    passwords = {name: credentials.ensure(folder, f"database/{name}") for name in services}
     async with asyncio.timeout(_TIMEOUT_SECONDS):
         connection = await asyncpg.connect(admin_url)
         try:

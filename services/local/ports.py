@@ -27,3 +27,8 @@ def is_taken(port: int) -> bool:
         except OSError:
             return True
     return False
+
+
+def address(port: int) -> str:
+    """Returns the loopback address with `port`, as clients take it."""
+    return f"{LOOPBACK}:{port}"

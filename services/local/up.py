@@ -15,14 +15,22 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
-from services.local import certs, databases, endpoints, launch, ports, topology, welcome
+from services.local import (
+    certs,
+    credentials,
+    databases,
+    endpoints,
+    ports,
+    topology,
+    welcome,
+)
 from services.local.console import Console
 from services.local.data_folder import DataFolder
 from services.local.demo import accounts, loading
 from services.local.demo.accounts import Account
 from services.local.endpoints import Endpoints
-from services.local.launch import Launch, loopback
-from services.local.program import Program
+from services.local.launch import Launch
+from services.local.program import Program, run_to_end
 from services.local.stores import mongo, postgres, redis
 from services.local.supervisor import Supervisor
 from services.user import signing_keys
@@ -97,6 +105,8 @@ async def _start(
         endpoints=where,
         databases=urls,
         admin=people["admin"],
+        provider_api_key=credentials.ensure(folder, "provider/api-key"),
+        provider_webhook_secret=credentials.ensure(folder, "provider/webhook"),
         options={"SOUK_LOG_FORMAT": "console", "SOUK_LOG_LEVEL": options.log_level},
     )
     with _timed(console, "migrations"):
@@ -133,14 +143,14 @@ def _stores(folder: DataFolder, options: Options) -> list[Program]:
 def _endpoints(folder: DataFolder, options: Options) -> Endpoints:
     """Says where everything is; an embedded PostgreSQL must have been set up."""
     names = [service.name for service in topology.SERVICES]
-    free = [loopback(port) for port in ports.free(2 * len(names))]
+    free = [ports.address(port) for port in ports.free(2 * len(names))]
     at, external = options.ports, options.external
     return Endpoints(
-        gateway=f"http://{loopback(at['gateway'])}",
-        grpc={name: loopback(at[name]) for name in ("storefront", *names)},
+        gateway=f"http://{ports.address(at['gateway'])}",
+        grpc={name: ports.address(at[name]) for name in ("storefront", *names)},
         probes=dict(zip(names, free[: len(names)], strict=True)),
         metrics=dict(zip(names, free[len(names) :], strict=True)),
-        sandbox=f"http://{loopback(at['sandbox'])}",
+        sandbox=f"http://{ports.address(at['sandbox'])}",
         postgres=external.get("postgres")
         or postgres.superuser_url(folder.store("postgres"), at["postgres"]),
         redis=external.get("redis") or redis.url(at["redis"]),
@@ -161,7 +171,7 @@ async def _migrate(plan: Launch) -> None:
     async with asyncio.TaskGroup() as group:
         for service in topology.SERVICES:
             if "postgres" in service.stores:
-                group.create_task(launch.run_to_end(plan.migration(service)))
+                group.create_task(run_to_end(plan.migration(service)))
 
 
 @contextlib.contextmanager

@@ -1,11 +1,10 @@
 """The demo accounts: fixed addresses, passwords made once per data folder."""
 
-import secrets
 from dataclasses import dataclass
 
+from services.local import credentials
 from services.local.data_folder import DataFolder
 
-_FILE = "accounts.json"
 # Reserved for examples (RFC 2606): no mail can reach anybody.
 _DOMAIN = "souk.example"
 
@@ -30,16 +29,13 @@ _PEOPLE = (
 
 
 def ensure(folder: DataFolder) -> dict[str, Account]:
-    """Returns the accounts by their short name, such as "customer"; makes missing passwords."""
-    kept: dict[str, str] = folder.read(_FILE) or {}
-    accounts = {
+    """Returns the accounts by their short name, such as "customer"."""
+    return {
         name: Account(
             email=f"{name}@{_DOMAIN}",
-            password=kept.get(name) or secrets.token_urlsafe(12),
+            password=credentials.ensure(folder, f"account/{name}"),
             display_name=display_name,
             role=role,
         )
         for name, display_name, role in _PEOPLE
     }
-    folder.write(_FILE, {name: account.password for name, account in accounts.items()})
-    return accounts
