@@ -8,12 +8,15 @@
 | `make_database`     | session  | `await make_database()`: the URL of a new, empty database  |
 | `database_url`      | function | the URL of a new, empty database                           |
 | `unique`            | function | a name that no other test has                              |
+| `eventually`        | session  | `await eventually(condition)`: polls until it is truthy    |
 
 A store is shared by all tests, so a test takes a database, a stream or a collection of its own.
 """
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Protocol, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -23,6 +26,15 @@ from services.local.stores import mongo, postgres, redis
 from services.mesh.ids import new_id
 
 MakeDatabase = Callable[[], Awaitable[str]]
+
+T = TypeVar("T")
+
+
+class Eventually(Protocol):
+    """Waits for a condition: what every test does instead of sleeping."""
+
+    async def __call__(self, condition: Callable[[], Awaitable[T]], *, seconds: float = 10) -> T:
+        """Returns the first truthy result of `condition`; raises TimeoutError when time is up."""
 
 
 @pytest.fixture(scope="session")
@@ -72,3 +84,16 @@ async def database_url(make_database: MakeDatabase) -> str:
 def unique(request: pytest.FixtureRequest) -> str:
     """Gives a name that no other test has, which says whose it is."""
     return f"{re.sub(r'[^a-z0-9]+', '-', request.node.name.lower())}-{new_id().hex[-12:]}"
+
+
+@pytest.fixture(scope="session")
+def eventually() -> Eventually:
+    """Gives what polls a condition until it holds or time is up."""
+
+    async def poll(condition: Callable[[], Awaitable[T]], *, seconds: float = 10) -> T:
+        async with asyncio.timeout(seconds):
+            while not (result := await condition()):
+                await asyncio.sleep(0.02)
+        return result
+
+    return poll

@@ -98,7 +98,7 @@ class Database:
             try:
                 yield conn
             except BaseException:
-                if not conn.is_closed():
+                if not is_lost(conn):
                     await transaction.rollback()
                 raise
             try:
@@ -110,6 +110,15 @@ class Database:
         """Passes when the database answers; raises Unavailable when it does not."""
         async with self.connection() as conn:
             await conn.execute("SELECT 1")
+
+
+def is_lost(conn: Connection) -> bool:
+    """Tells whether the connection can no longer be used."""
+    try:
+        return conn.is_closed()
+    except asyncpg.InterfaceError:
+        # The pool has taken back a connection that the server ended.
+        return True
 
 
 @asynccontextmanager
@@ -168,7 +177,7 @@ def _domain_error(error: Exception, conn: Connection) -> DomainError | None:
     if isinstance(error, _CONFLICT):
         return Aborted("another call was working on the same data", retry_after=_RETRY_AFTER)
     # An InterfaceError on an open connection is a mistake of ours.
-    if isinstance(error, _LOST) or conn.is_closed():
+    if isinstance(error, _LOST) or is_lost(conn):
         return _unavailable(error)
     return None
 

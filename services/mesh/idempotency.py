@@ -226,7 +226,7 @@ class IdempotencyKeys:
     async def record_response(self, conn: Connection, claim: Fresh, response: Message) -> None:
         """Stores the call's answer in the caller's transaction.
 
-        Raises IdempotencyKeyInUse when another attempt has taken over; the transaction must not commit.
+        Raises IdempotencyKeyInUse when another attempt has taken over; then nothing may commit.
         """
         await self._record(conn, claim, response=response.SerializeToString(deterministic=True))
 

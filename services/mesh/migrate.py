@@ -72,10 +72,14 @@ async def run(url: str, *, package: str, mesh: Sequence[str] = ()) -> list[Migra
     Runs at the same time wait for each other. Raises MigrationError when files and history do not
     agree or when a file fails; the files before it stay applied.
     """
-    mesh_folder = resources.files("services.mesh") / "migrations"
-    files = [each for name in mesh for each in read(name, mesh_folder / name)]
+    files = [each for name in mesh for each in of_mesh(name)]
     files += read(package.rpartition(".")[2], resources.files(package) / "migrations")
     return await apply(url, files)
+
+
+def of_mesh(name: str) -> list[Migration]:
+    """Returns the migrations of what the mesh calls `name`, like "outbox"."""
+    return read(name, resources.files("services.mesh") / "migrations" / name)
 
 
 def read(source: str, folder: Traversable) -> list[Migration]:

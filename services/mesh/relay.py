@@ -26,7 +26,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from services.mesh import backoff, outbox, stream_trim
-from services.mesh.database import Connection, Database
+from services.mesh.database import Connection, Database, is_lost
 from services.mesh.errors import DomainError
 from souk.mesh.v1.event_pb2 import Event
 
@@ -106,9 +106,11 @@ class Relay:
             await self._wait_for_the_lock(conn)
             while True:
                 notified.clear()
-                await self._distrust_new_redis(conn)
-                await self._publish_all(conn)
+                # Before Redis is needed, so that the figures rise while it is away.
                 await self._measure(conn)
+                await self._distrust_new_redis(conn)
+                if await self._publish_all(conn):
+                    await self._measure(conn)
                 await self._keep_house(conn)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._poll_seconds):
@@ -120,10 +122,14 @@ class Relay:
             await asyncio.sleep(self._poll_seconds)
         _log.info("publishing the outbox", stream=self._stream)
 
-    async def _publish_all(self, conn: Connection) -> None:
+    async def _publish_all(self, conn: Connection) -> bool:
+        """Publishes until nothing is left; returns whether there was anything."""
+        any_published = False
         while rows := await conn.fetch(_UNPUBLISHED_EVENTS, _BATCH):
             await self._publish(rows)
             await conn.execute(_MARK, [row["event_id"] for row in rows])
+            any_published = True
+        return any_published
 
     async def _publish(self, rows: list[asyncpg.Record]) -> None:
         async with self._redis.pipeline(transaction=True) as multi:
@@ -168,8 +174,9 @@ async def _notifications(conn: Connection) -> AsyncIterator[asyncio.Event]:
     try:
         yield notified
     finally:
-        conn.remove_termination_listener(wake)
-        await conn.remove_listener(outbox.CHANNEL, wake)
+        if not is_lost(conn):
+            conn.remove_termination_listener(wake)
+            await conn.remove_listener(outbox.CHANNEL, wake)
 
 
 def _event_from_row(row: asyncpg.Record) -> Event:

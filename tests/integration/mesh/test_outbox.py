@@ -1,0 +1,305 @@
+"""What is committed is published, at least once and in order, through every outage."""
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+from google.protobuf import json_format
+from prometheus_client import REGISTRY
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ConstantBackoff
+
+from services.local import ports
+from services.local.stores import redis as redis_store
+from services.mesh import database, migrate, outbox, redis_client
+from services.mesh.database import Database
+from services.mesh.ids import new_id
+from services.mesh.relay import Relay
+from souk.mesh.v1.event_pb2 import Event
+from souk.order.v1.order_events_pb2 import OrderCreated
+from tests.conftest import Eventually
+
+ORDER = new_id()
+
+_RELAY_PROCESS = """
+import asyncio, sys
+from services.mesh import database, redis_client
+from services.mesh.relay import Relay
+from souk.order.v1 import order_events_pb2
+
+async def main(url, redis_url, stream):
+    redis = redis_client.connect(redis_url, name="relay")
+    async with database.pool(url) as db:
+        await Relay(db, redis, stream=stream).run()
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+@pytest.fixture
+async def migrated_url(database_url: str) -> str:
+    """Makes a database with an outbox."""
+    await migrate.apply(database_url, migrate.of_mesh("outbox"))
+    return database_url
+
+
+@pytest.fixture
+def stores(migrated_url: str, redis_url: str) -> tuple[str, str]:
+    """Gives the URLs of the outbox's database and of Redis."""
+    return migrated_url, redis_url
+
+
+@pytest.fixture
+async def db(migrated_url: str) -> AsyncIterator[Database]:
+    """Opens a pool on a database with an outbox."""
+    async with database.pool(migrated_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    """Connects to Redis."""
+    client = redis_client.connect(redis_url, name="test")
+    yield client
+    await client.aclose()
+
+
+async def append(db: Database, aggregate_id: UUID = ORDER) -> UUID:
+    """Commits one event."""
+    async with db.transaction() as conn:
+        return await outbox.append(
+            conn,
+            type="order.created",
+            aggregate_id=aggregate_id,
+            payload=OrderCreated(order_id=str(aggregate_id)),
+        )
+
+
+async def texts(redis: Redis, stream: str) -> list[bytes]:
+    """Returns the events in the stream as they travel."""
+    entries: Any = await redis.xrange(stream)
+    return [fields[b"event"] for _, fields in entries]
+
+
+async def published(redis: Redis, stream: str) -> list[Event]:
+    """Returns the events in the stream."""
+    return [json_format.Parse(text, Event()) for text in await texts(redis, stream)]
+
+
+async def published_ids(redis: Redis, stream: str) -> list[str]:
+    """Returns the ids of the events in the stream."""
+    return [each.event_id for each in await published(redis, stream)]
+
+
+@contextlib.asynccontextmanager
+async def relaying(db: Database, redis: Redis, stream: str) -> AsyncIterator[None]:
+    """Runs a relay for the length of the block."""
+    relay = Relay(db, redis, stream=stream, poll=timedelta(milliseconds=200))
+    task = asyncio.create_task(relay.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_envelope(db: Database, redis: Redis, unique: str, eventually: Eventually) -> None:
+    """An event is in the stream and on its channel, in the envelope of the contract."""
+    async with redis.pubsub() as listener, relaying(db, redis, unique):
+        await listener.subscribe("order.created")
+        order_id = new_id()
+        event_id = await append(db, order_id)
+        (event,) = await eventually(lambda: published(redis, unique))
+        payload = OrderCreated()
+        assert event.payload.Unpack(payload)
+        assert (event.event_id, event.type) == (str(event_id), "order.created")
+        assert (event.aggregate_id, event.sequence) == (str(order_id), 1)
+        assert payload == OrderCreated(order_id=str(order_id))
+        age = datetime.now(UTC) - event.occurred_at.ToDatetime(UTC)
+        assert timedelta(0) < age < timedelta(seconds=30)
+        (text,) = await texts(redis, unique)
+
+        async def announced() -> bool:
+            message = await listener.get_message(ignore_subscribe_messages=True, timeout=1)
+            return bool(message) and message["data"] == text
+
+        await eventually(announced)
+
+
+async def test_rolled_back(db: Database, redis: Redis, unique: str, eventually: Eventually) -> None:
+    """An event whose transaction was rolled back is never published, nor leaves a gap."""
+    with pytest.raises(ZeroDivisionError):
+        async with db.transaction() as conn:
+            await outbox.append(
+                conn, type="order.created", aggregate_id=ORDER, payload=OrderCreated()
+            )
+            raise ZeroDivisionError
+    event_id = await append(db)
+    async with relaying(db, redis, unique):
+        events = await eventually(lambda: published(redis, unique))
+    assert [(each.event_id, each.sequence) for each in events] == [(str(event_id), 1)]
+
+
+async def test_order(db: Database, redis: Redis, unique: str, eventually: Eventually) -> None:
+    """Events of one aggregate, appended at once, come in the order of a sequence without gaps."""
+    orders = [new_id() for _ in range(3)]
+    async with relaying(db, redis, unique):
+        await asyncio.gather(*(append(db, orders[n % 3]) for n in range(240)))
+
+        async def all_published() -> bool:
+            return await redis.xlen(unique) == 240
+
+        await eventually(all_published)
+    events = await published(redis, unique)
+    for order in orders:
+        sequence = [each.sequence for each in events if each.aggregate_id == str(order)]
+        assert sequence == list(range(1, 81))
+
+
+async def test_late_commit(db: Database, redis: Redis, unique: str, eventually: Eventually) -> None:
+    """An event appended first and committed last is published as well."""
+    async with relaying(db, redis, unique):
+        async with db.transaction() as conn:
+            late = await outbox.append(
+                conn, type="order.created", aggregate_id=new_id(), payload=OrderCreated()
+            )
+            early = await append(db)
+            assert await eventually(lambda: published_ids(redis, unique)) == [str(early)]
+
+        async def both() -> bool:
+            return await published_ids(redis, unique) == [str(early), str(late)]
+
+        await eventually(both)
+
+
+async def test_killed_before_the_mark(
+    stores: tuple[str, str], db: Database, redis: Redis, unique: str, eventually: Eventually
+) -> None:
+    """A relay killed between publishing and the mark loses nothing: the next publishes again."""
+    event_id = str(await append(db))
+    holder = await asyncpg.connect(stores[0])
+    async with holder.transaction():
+        # The mark waits for this lock, so the relay stops where it hurts most.
+        await holder.execute("SELECT FROM outbox FOR UPDATE")
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", _RELAY_PROCESS, *stores, unique)
+        )
+        try:
+            assert await eventually(lambda: published_ids(redis, unique)) == [event_id]
+        finally:
+            process.kill()
+            await process.wait()
+    await holder.close()
+    async with relaying(db, redis, unique):
+
+        async def again() -> bool:
+            return await published_ids(redis, unique) == [event_id, event_id]
+
+        await eventually(again)
+
+
+async def test_one_relay_at_a_time(
+    db: Database, redis: Redis, unique: str, eventually: Eventually
+) -> None:
+    """Of two relays one publishes; when its session ends, the other takes over."""
+    async with relaying(db, redis, unique), relaying(db, redis, unique):
+        first = str(await append(db))
+        assert await eventually(lambda: published_ids(redis, unique)) == [first]
+        async with db.connection() as conn:
+            ended = await conn.fetchval(
+                "SELECT count(pg_terminate_backend(pid)) FROM pg_locks"
+                " WHERE locktype = 'advisory' AND granted AND database ="
+                " (SELECT oid FROM pg_database WHERE datname = current_database())"
+            )
+        assert ended == 1
+        second = str(await append(db))
+
+        async def arrived() -> bool:
+            return second in await published_ids(redis, unique)
+
+        await eventually(arrived)
+
+
+async def test_redis_outage(
+    db: Database, tmp_path: Path, unique: str, eventually: Eventually
+) -> None:
+    """What is committed while Redis is away is counted, and published when it is back."""
+    port = ports.free()[0]
+    client = redis_client.connect(redis_store.url(port), name="test")
+
+    def unpublished() -> float | None:
+        labels = {"stream": unique}
+        return REGISTRY.get_sample_value("souk_outbox_unpublished_events", labels)
+
+    # A client of the test's own, which repeats what failed.
+    repeat = Retry(ConstantBackoff(0.05), 40)
+    observer = Redis.from_url(redis_store.url(port), retry=repeat)
+
+    async with relaying(db, client, unique):
+        async with redis_store.running(tmp_path, port=port):
+            first = str(await append(db))
+            assert await eventually(lambda: published_ids(observer, unique)) == [first]
+        second = str(await append(db))
+
+        async def counted() -> bool:
+            return unpublished() == 1
+
+        await eventually(counted)
+        async with redis_store.running(tmp_path, port=port):
+
+            async def healed() -> bool:
+                # The new server has lost the first one, which is published again.
+                return await published_ids(observer, unique) == [first, second]
+
+            await eventually(healed)
+
+            async def none_left() -> bool:
+                return unpublished() == 0
+
+            await eventually(none_left)
+    await client.aclose()
+    await observer.aclose()
+
+
+async def test_replay(db: Database, redis: Redis, unique: str, eventually: Eventually) -> None:
+    """Events since a time are published again, in order, with the ids they had."""
+    async with relaying(db, redis, unique):
+        ids = [str(await append(db)) for _ in range(3)]
+
+        async def once() -> bool:
+            return await published_ids(redis, unique) == ids
+
+        await eventually(once)
+        await redis.delete(unique)
+        async with db.transaction() as conn:
+            since = await conn.fetchval("SELECT occurred_at FROM outbox WHERE sequence = 2")
+            assert await outbox.replay(conn, since=since) == 2
+
+        async def again() -> bool:
+            return await published_ids(redis, unique) == ids[1:]
+
+        await eventually(again)
+
+
+async def test_reap(db: Database) -> None:
+    """Published events go when their time is up; unpublished ones never; the sequence goes on."""
+    await append(db)
+    await append(db)
+    async with db.connection() as conn:
+        await conn.execute(
+            "UPDATE outbox SET published_at = now() - interval '2 d' WHERE sequence = 1"
+        )
+        assert await outbox.reap(conn, keep=timedelta(days=3)) == 0
+        assert await outbox.reap(conn, keep=timedelta(days=1)) == 1
+        await conn.execute("DELETE FROM outbox")
+        await append(db)
+        assert await conn.fetchval("SELECT sequence FROM outbox") == 3
