@@ -1,5 +1,6 @@
 """The shop's contract as one descriptor set, with the comments that the stubs leave out."""
 
+import functools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -73,6 +74,7 @@ class Rpc:
         return [_route(each) for each in (rule, *rule.additional_bindings)]
 
 
+@functools.cache
 def rpcs() -> list[Rpc]:
     """Returns every RPC of the shop, in the order of the contract's files."""
     files = descriptor_pb2.FileDescriptorSet.FromString(DESCRIPTORS.read_bytes()).file
@@ -83,6 +85,17 @@ def rpcs() -> list[Rpc]:
     for file in files:
         reasons.setdefault(file.package, {}).update(_reasons(file))
     return [rpc for file in files for rpc in _of_file(file, pool, reasons[file.package])]
+
+
+def grpc_services(service: str) -> list[str]:
+    """Returns the full names of what `service` answers for: all in the package of its name."""
+    prefix = f"souk.{service}."
+    return sorted({rpc.service for rpc in rpcs() if rpc.service.startswith(prefix)})
+
+
+def callees(service: str) -> list[str]:
+    """Returns the services with an RPC that `service` may call on its own behalf."""
+    return sorted({rpc.service.split(".")[1] for rpc in rpcs() if service in rpc.policy.callers})
 
 
 def find(what: str) -> Rpc:

@@ -100,12 +100,11 @@ class Launch:
         )
 
     def _upstreams(self) -> list[str]:
-        pairs = [
-            f"{name}={self.endpoints.grpc[service.name]}"
-            for service in topology.SERVICES
-            for name in service.grpc_services
+        return [
+            f"{name}={address}"
+            for service, address in self.endpoints.grpc.items()
+            for name in contract.grpc_services(service)
         ]
-        return [*pairs, f"{topology.STOREFRONT_SERVICE}={self.endpoints.grpc['storefront']}"]
 
     def _service_environment(self, service: Service) -> dict[str, str]:
         environment = {
@@ -114,7 +113,7 @@ class Launch:
             "SOUK_LISTEN": self.endpoints.grpc[service.name],
             "SOUK_PROBE_LISTEN": self.endpoints.probes[service.name],
             "SOUK_METRICS_LISTEN": self.endpoints.metrics[service.name],
-            "SOUK_TARGETS": self._targets(service.calls),
+            "SOUK_TARGETS": self._targets(contract.callees(service.name)),
         }
         if "postgres" in service.stores:
             environment["SOUK_DATABASE_URL"] = self.databases[service.name]
@@ -144,5 +143,5 @@ class Launch:
             "SOUK_TLS_KEY": str(certs / f"{name}-key.pem"),
         }
 
-    def _targets(self, names: list[str] | tuple[str, ...]) -> str:
+    def _targets(self, names: list[str]) -> str:
         return ",".join(f"{name}={self.endpoints.grpc[name]}" for name in names)

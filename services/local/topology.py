@@ -1,4 +1,4 @@
-"""What the local mesh consists of: names, ports, what each service needs and whom it calls.
+"""What the local mesh consists of: names, ports, and where each service stores.
 
     make up ─┬─ postgres redis mongo
              ├─ sandbox
@@ -16,52 +16,22 @@ from types import MappingProxyType
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """One service of the shop.
+    """One service of the shop; `stores` are among "postgres", "redis" and "mongo".
 
-    `stores` are among "postgres", "redis" and "mongo". `calls` are the services it is told the
-    addresses of. `grpc_services` are the full names it answers for, as the gateway must route them.
+    Whom it calls and what it answers for follow from the contract (`contract`).
     """
 
     name: str
     stores: frozenset[str]
-    calls: tuple[str, ...]
-    grpc_services: tuple[str, ...]
 
 
 SERVICES = (
-    Service(
-        name="user",
-        stores=frozenset({"postgres"}),
-        calls=(),
-        grpc_services=("souk.user.v1.UserService",),
-    ),
-    Service(
-        name="product",
-        stores=frozenset({"mongo"}),
-        calls=("user",),
-        grpc_services=("souk.product.v1.ProductService", "souk.product.v1.StockService"),
-    ),
-    Service(
-        name="order",
-        stores=frozenset({"postgres", "redis"}),
-        calls=("user", "product", "payment"),
-        grpc_services=("souk.order.v1.OrderService",),
-    ),
-    Service(
-        name="payment",
-        stores=frozenset({"postgres"}),
-        calls=("user", "order"),
-        grpc_services=("souk.payment.v1.PaymentService",),
-    ),
-    Service(
-        name="notification",
-        stores=frozenset({"postgres", "redis"}),
-        calls=("user", "order"),
-        grpc_services=("souk.notification.v1.NotificationService",),
-    ),
+    Service(name="user", stores=frozenset({"postgres"})),
+    Service(name="product", stores=frozenset({"mongo"})),
+    Service(name="order", stores=frozenset({"postgres", "redis"})),
+    Service(name="payment", stores=frozenset({"postgres"})),
+    Service(name="notification", stores=frozenset({"postgres", "redis"})),
 )
-
-STOREFRONT_SERVICE = "souk.storefront.v1.StorefrontService"
 
 IDENTITIES = (*(service.name for service in SERVICES), "sandbox", "gateway", "developer")
 """Who gets a certificate; `developer` is the person at the keyboard."""

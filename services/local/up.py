@@ -69,6 +69,7 @@ async def up(folder: DataFolder, options: Options, console: Console) -> None:
     folder.check()
     folder.create()
     with folder.locked(patience=_LOCK_PATIENCE) as lock:
+        endpoints.forget(folder)
         _require_free_ports(options)
         supervisor = Supervisor(console, pass_fds=(lock,))
         with _cancelled_by_signals(supervisor):

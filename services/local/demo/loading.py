@@ -9,7 +9,6 @@ their code keep their stock.
 import hashlib
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping
-from dataclasses import dataclass
 from importlib import resources
 
 import grpc.aio
@@ -30,48 +29,38 @@ class LoadingFailed(Exception):
     """The demo data was not taken; the message says what was refused."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loaded:
-    """How many products the catalogue file has, and how many of them were new."""
-
-    products: int
-    created: int
-
-
-async def load(
-    endpoints: Endpoints, folder: DataFolder, accounts: Mapping[str, Account]
-) -> Loaded | None:
-    """Loads what is missing; returns None if this very data was loaded before and is still there.
+async def load(endpoints: Endpoints, folder: DataFolder, accounts: Mapping[str, Account]) -> None:
+    """Loads what is missing; nothing if this very data was loaded before and is still there.
 
     Raises LoadingFailed when a product is refused, `grpc.RpcError` when a call fails.
     """
-    products = _products()
-    async with _channel(endpoints, "product") as channel, _channel(endpoints, "user") as users:
-        catalogue = product_service_pb2_grpc.ProductServiceStub(channel)
-        fingerprint = _fingerprint(products, accounts)
-        if folder.read(_FILE) == fingerprint and await _has_products(catalogue):
-            return None
-        token = await _load_accounts(user_service_pb2_grpc.UserServiceStub(users), accounts)
-        answer = await catalogue.ImportProducts(
-            _requests(products), metadata=_bearer(token), timeout=_IMPORT_SECONDS
+    catalogue = products()
+    fingerprint = _fingerprint(catalogue, accounts)
+    async with _channel(endpoints, "product") as product, _channel(endpoints, "user") as user:
+        stub = product_service_pb2_grpc.ProductServiceStub(product)
+        if folder.read(_FILE) == fingerprint and await _has_products(stub):
+            return
+        token = await _load_accounts(user_service_pb2_grpc.UserServiceStub(user), accounts)
+        answer = await stub.ImportProducts(
+            _requests(catalogue), metadata=_bearer(token), timeout=_IMPORT_SECONDS
         )
     if answer.failures:
         refused = "; ".join(f"{failure.sku}: {failure.message}" for failure in answer.failures)
         raise LoadingFailed(f"products were refused: {refused}")
     folder.write(_FILE, fingerprint)
-    return Loaded(products=len(products), created=answer.created_count)
 
 
-def _products() -> list[product_pb2.Product]:
+def products() -> list[product_pb2.Product]:
+    """Returns the catalogue of `products.json`."""
     file = resources.files("services.local.demo") / "products.json"
     return [
         json_format.ParseDict(item, product_pb2.Product()) for item in json.loads(file.read_bytes())
     ]
 
 
-def _fingerprint(products: Iterable[product_pb2.Product], accounts: Mapping[str, Account]) -> str:
+def _fingerprint(catalogue: Iterable[product_pb2.Product], accounts: Mapping[str, Account]) -> str:
     digest = hashlib.sha256(repr(sorted(accounts)).encode())
-    for product in products:
+    for product in catalogue:
         digest.update(product.SerializeToString(deterministic=True))
     return digest.hexdigest()
 
@@ -89,9 +78,9 @@ def _channel(endpoints: Endpoints, service: str) -> grpc.aio.Channel:
     return grpc.aio.secure_channel(endpoints.grpc[service], credentials, options)
 
 
-async def _has_products(catalogue: "product_service_pb2_grpc.ProductServiceAsyncStub") -> bool:
+async def _has_products(product: "product_service_pb2_grpc.ProductServiceAsyncStub") -> bool:
     request = product_service_pb2.ListProductsRequest(page_size=1)
-    answer = await catalogue.ListProducts(request, timeout=_CALL_SECONDS)
+    answer = await product.ListProducts(request, timeout=_CALL_SECONDS)
     return bool(answer.products)
 
 
@@ -144,7 +133,7 @@ def _bearer(token: str) -> tuple[tuple[str, str], ...]:
 
 
 async def _requests(
-    products: Iterable[product_pb2.Product],
+    catalogue: Iterable[product_pb2.Product],
 ) -> AsyncIterator[product_service_pb2.ImportProductsRequest]:
-    for product in products:
+    for product in catalogue:
         yield product_service_pb2.ImportProductsRequest(product=product)

@@ -101,7 +101,7 @@ async def test_postgres_refuses_a_wrong_password(tmp_path: Path) -> None:
     (port,) = ports.free()
     async with postgres.running(tmp_path, port=port):
         with pytest.raises(asyncpg.InvalidPasswordError):
-            await asyncpg.connect(postgres.url(port, password="wrong"))  # noqa: S106 - not a secret
+            await asyncpg.connect(postgres.url(port, password="wrong"))
 
 
 async def test_postgres_password_is_private(tmp_path: Path) -> None:

@@ -1,0 +1,41 @@
+"""What the console writes, with and without a terminal."""
+
+import io
+
+import pytest
+
+from services.local.console import Console
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_plain_output_has_no_escape_sequences() -> None:
+    """A file or a pipe gets bare text."""
+    stream = io.StringIO()
+    console = Console(stream)
+    console.log("order", "confirmed")
+    console.done("order", 0.456)
+    assert stream.getvalue() == "order        | confirmed\n  ✓ order          0.46 s\n"
+
+
+def test_each_name_keeps_its_colour_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines of one service share a colour that differs from its neighbour's."""
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    stream = _Terminal()
+    console = Console(stream)
+    for name in ("order", "payment", "order"):
+        console.log(name, "")
+    first, second, third = (line[:5] for line in stream.getvalue().splitlines())
+    assert first == third
+    assert first != second
+
+
+def test_no_color_is_heeded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NO_COLOR turns the colours off on a terminal too."""
+    monkeypatch.setenv("NO_COLOR", "1")
+    stream = _Terminal()
+    Console(stream).fail("gone")
+    assert stream.getvalue() == "  ✗ gone\n"
