@@ -1,0 +1,64 @@
+"""Builds the payment service: the only place where its parts are put together."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import aiohttp
+
+from services.mesh import database, migrate
+from services.mesh.idempotency import IdempotencyKeys
+from services.mesh.run import App, Mesh, Process
+from services.payment.repeatable import Repeatable
+from services.payment.sandbox_provider import SandboxProvider
+from services.payment.servicer import PaymentServicer
+from services.payment.settings import Settings
+from services.payment.store import PaymentStore
+from services.payment.worker import Reaper, Resolver
+from services.payment.workflow import Payments
+from souk.payment.v1 import payment_service_pb2
+
+_SERVICE = payment_service_pb2.DESCRIPTOR.services_by_name["PaymentService"]
+
+_JOIN = timedelta(seconds=3)
+
+
+@asynccontextmanager
+async def build(settings: Settings, mesh: Mesh) -> AsyncIterator[App]:
+    """Opens the database and the way to the provider, and yields the service."""
+    authorization = f"Bearer {settings.provider_api_key.reveal()}"
+    async with (
+        database.pool(settings.database_url.reveal(), name=mesh.name) as db,
+        aiohttp.ClientSession(
+            settings.provider_url, headers={"Authorization": authorization}
+        ) as session,
+    ):
+        store = PaymentStore(db, resolve_after=settings.resolve_after)
+        provider = SandboxProvider(
+            session,
+            timeout=settings.provider_timeout,
+            lookup_timeout=settings.provider_lookup_timeout,
+        )
+        payments = Payments(store=store, provider=provider)
+        keys = IdempotencyKeys(db, wait=_JOIN)
+        resolver = Resolver(store=store, payments=payments, interval=settings.resolve_interval)
+        servicer = PaymentServicer(
+            payments=payments,
+            store=store,
+            repeatable=Repeatable(db, keys),
+            webhook_secret=settings.provider_webhook_secret,
+        )
+        yield App(
+            servicers={_SERVICE: servicer},
+            workers=[resolver.run, Reaper(keys).run],
+            checks={"postgresql": db.ready},
+        )
+
+
+async def _migrate(settings: Settings) -> None:
+    await migrate.run(
+        settings.database_url.reveal(), package="services.payment", mesh=("idempotency",)
+    )
+
+
+PROCESS = Process(name="payment", settings=Settings, build=build, migrate=_migrate)

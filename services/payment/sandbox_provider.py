@@ -1,0 +1,94 @@
+"""The provider port over HTTP, as `services.sandbox.server` speaks it."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+from urllib.parse import quote
+from uuid import UUID
+
+import aiohttp
+import structlog
+
+from services.mesh.amount import Amount
+from services.payment.domain import Declined, Outcome, Succeeded, Unknown
+
+_log = structlog.get_logger(__name__)
+
+_NOT_FOUND = 404
+
+
+class SandboxProvider:
+    """The stand-in behind `session`, which has its base URL and carries the API key.
+
+    `timeout` bounds the operations, `lookup_timeout` the looking up.
+    """
+
+    def __init__(
+        self, session: aiohttp.ClientSession, *, timeout: timedelta, lookup_timeout: timedelta
+    ) -> None:
+        self._session = session
+        self._timeout = aiohttp.ClientTimeout(total=timeout.total_seconds())
+        self._lookup_timeout = aiohttp.ClientTimeout(total=lookup_timeout.total_seconds())
+
+    async def authorize(
+        self, key: str, *, payment_id: UUID, amount: Amount, payment_token: str
+    ) -> Outcome:
+        """Sets money aside."""
+        body = {"payment": str(payment_id), "token": payment_token, "amount": _json(amount)}
+        return await self._post("/v1/authorizations", key, body)
+
+    async def capture(self, key: str, *, authorization: str, amount: Amount) -> Outcome:
+        """Takes money that was set aside."""
+        body = {"authorization": authorization, "amount": _json(amount)}
+        return await self._post("/v1/captures", key, body)
+
+    async def void(self, key: str, *, authorization: str) -> Outcome:
+        """Undoes an authorization, or keeps it from being done."""
+        return await self._post("/v1/voids", key, {"authorization": authorization})
+
+    async def refund(self, key: str, *, capture: str, amount: Amount) -> Outcome:
+        """Gives back money that was taken."""
+        return await self._post("/v1/refunds", key, {"capture": capture, "amount": _json(amount)})
+
+    async def lookup(self, key: str) -> Outcome | None:
+        """Returns what became of an operation; None if the provider has not seen it."""
+        path = f"/v1/operations/{quote(key, safe='')}"
+        try:
+            async with self._session.get(path, timeout=self._lookup_timeout) as answer:
+                return None if answer.status == _NOT_FOUND else await _outcome(answer)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            return _unanswered(key, error)
+
+    async def _post(self, path: str, key: str, body: Mapping[str, Any]) -> Outcome:
+        headers = {"Idempotency-Key": key}
+        try:
+            async with self._session.post(
+                path, json=body, headers=headers, timeout=self._timeout
+            ) as answer:
+                return await _outcome(answer)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            return _unanswered(key, error)
+
+
+def _json(amount: Amount) -> dict[str, Any]:
+    return {"currency": amount.currency, "minor": amount.minor}
+
+
+def _unanswered(key: str, error: Exception) -> Unknown:
+    _log.warning("provider did not answer", key=key, error=type(error).__name__)
+    return Unknown()
+
+
+async def _outcome(answer: aiohttp.ClientResponse) -> Outcome:
+    if not answer.ok:
+        # It says that nothing was done now, not what became of an earlier call with this key.
+        _log.error("provider refused to look at the call", status=answer.status)
+        return Unknown()
+    match await answer.json():
+        case {"outcome": "succeeded", "reference": str(reference)}:
+            return Succeeded(reference)
+        case {"outcome": "declined", "reference": str(reference)}:
+            return Declined(reference)
+        case _:
+            _log.error("provider answered in an unknown form")
+            return Unknown()

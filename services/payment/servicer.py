@@ -1,0 +1,136 @@
+"""The RPCs of the payment service. Who may call them stands in the contract."""
+
+from typing import Any
+from uuid import UUID
+
+from services.mesh import identity, page_token
+from services.mesh.ids import parse_id
+from services.mesh.money import amount_from_money
+from services.mesh.settings import Secret
+from services.payment import convert, signature
+from services.payment.domain import PaymentNotFound
+from services.payment.repeatable import Repeatable
+from services.payment.store import PaymentStore
+from services.payment.workflow import Payments
+from souk.payment.v1 import payment_service_pb2 as pb
+from souk.payment.v1 import payment_service_pb2_grpc
+
+_STAFF = frozenset({"admin", "support"})
+
+
+class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
+    """Serves `souk.payment.v1.PaymentService`."""
+
+    def __init__(
+        self,
+        *,
+        payments: Payments,
+        store: PaymentStore,
+        repeatable: Repeatable,
+        webhook_secret: Secret,
+    ) -> None:
+        self._payments = payments
+        self._store = store
+        self._repeatable = repeatable
+        self._webhook_secret = webhook_secret
+
+    async def Authorize(self, request: pb.AuthorizeRequest, context: Any) -> pb.AuthorizeResponse:
+        """Set the money for an order aside."""
+
+        async def authorize(_: str) -> pb.AuthorizeResponse:
+            payment = await self._payments.authorize(
+                order_id=parse_id(request.order_id, field="order_id"),
+                user_id=parse_id(request.user_id, field="user_id"),
+                amount=amount_from_money(request.amount, field="amount"),
+                payment_token=request.payment_token,
+            )
+            return pb.AuthorizeResponse(payment=convert.payment_to_proto(payment))
+
+        return await self._repeatable.call(
+            request, pb.AuthorizeResponse, authorize, key=request.request_id
+        )
+
+    async def Capture(self, request: pb.CaptureRequest, context: Any) -> pb.CaptureResponse:
+        """Take the money that was set aside."""
+
+        async def capture(_: str) -> pb.CaptureResponse:
+            payment_id = parse_id(request.payment_id, field="payment_id")
+            payment = await self._payments.capture(payment_id)
+            return pb.CaptureResponse(payment=convert.payment_to_proto(payment))
+
+        return await self._repeatable.call(
+            request, pb.CaptureResponse, capture, key=request.request_id
+        )
+
+    async def Void(self, request: pb.VoidRequest, context: Any) -> pb.VoidResponse:
+        """No longer set the money for an order aside."""
+
+        async def void(_: str) -> pb.VoidResponse:
+            payment = await self._payments.void(parse_id(request.order_id, field="order_id"))
+            return pb.VoidResponse(
+                payment=None if payment is None else convert.payment_to_proto(payment)
+            )
+
+        return await self._repeatable.call(request, pb.VoidResponse, void, key=request.request_id)
+
+    async def Refund(self, request: pb.RefundRequest, context: Any) -> pb.RefundResponse:
+        """Give money back."""
+
+        async def refund(refund_id: str) -> pb.RefundResponse:
+            given = request.HasField("amount")
+            payment = await self._payments.refund(
+                parse_id(request.payment_id, field="payment_id"),
+                refund_id,
+                amount_from_money(request.amount, field="amount") if given else None,
+            )
+            return pb.RefundResponse(payment=convert.payment_to_proto(payment))
+
+        return await self._repeatable.call(
+            request, pb.RefundResponse, refund, key=request.request_id
+        )
+
+    async def GetPayment(
+        self, request: pb.GetPaymentRequest, context: Any
+    ) -> pb.GetPaymentResponse:
+        """Return a payment."""
+        payment_id = parse_id(request.payment_id, field="payment_id")
+        payment = await self._store.get(payment_id, owner=_owner())
+        return pb.GetPaymentResponse(payment=convert.payment_to_proto(payment))
+
+    async def ListPayments(
+        self, request: pb.ListPaymentsRequest, context: Any
+    ) -> pb.ListPaymentsResponse:
+        """Return the payments of an order, of which there is one at most: always one page."""
+        if request.page_token:
+            page_token.decode(request.page_token, bound_to=page_token.binding(request))
+        order_id = parse_id(request.order_id, field="order_id")
+        payment = await self._store.of_order(order_id, owner=_owner())
+        found = [] if payment is None else [convert.payment_to_proto(payment)]
+        return pb.ListPaymentsResponse(payments=found)
+
+    async def HandleProviderEvent(
+        self, request: pb.HandleProviderEventRequest, context: Any
+    ) -> pb.HandleProviderEventResponse:
+        """Ask the provider what became of a payment, as its message suggests.
+
+        Repeating it changes nothing, with the same event id or another.
+        """
+        event = signature.ProviderEvent(
+            event_id=request.event_id,
+            payment_id=request.payment_id,
+            send_seconds=request.send_time.seconds,
+            signature=request.signature,
+        )
+        signature.verify(event, secret=self._webhook_secret, now=await self._store.now())
+        await self._payments.resolve(parse_id(request.payment_id, field="payment_id"))
+        return pb.HandleProviderEventResponse()
+
+
+def _owner() -> UUID | None:
+    """Returns whose payments the caller may see: None means everybody's."""
+    caller = identity.caller()
+    if caller.roles & _STAFF:
+        return None
+    if caller.subject is None:
+        raise PaymentNotFound("there is no such payment")
+    return UUID(caller.subject)

@@ -1,0 +1,29 @@
+"""What the payment service can be told."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from services.mesh.settings import MeshSettings, Secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings(MeshSettings):
+    """The settings of the payment service.
+
+    `database_url`: its PostgreSQL database.
+    `provider_url`, `provider_api_key`: the payment provider's HTTP API.
+    `provider_webhook_secret`: what the provider signs its events with.
+    `provider_timeout`, `provider_lookup_timeout`: how long an answer is waited for; together less
+    than the deadline of the RPCs, so that a caller is told of the provider's silence.
+    `resolve_interval`: how often payments without an answer are looked for; `resolve_after`: how
+    long a call has before its payment counts as one.
+    """
+
+    database_url: Secret
+    provider_url: str
+    provider_api_key: Secret
+    provider_webhook_secret: Secret
+    provider_timeout: timedelta = timedelta(milliseconds=2500)
+    provider_lookup_timeout: timedelta = timedelta(seconds=1)
+    resolve_interval: timedelta = timedelta(seconds=1)
+    resolve_after: timedelta = timedelta(seconds=5)
