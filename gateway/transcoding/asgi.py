@@ -1,0 +1,93 @@
+"""Serves a handler as an ASGI application."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final
+
+from gateway.transcoding.http import Chunks, HttpRequest, HttpResponse
+
+
+class ClientGone(Exception):
+    """The client went away; half a body must not pass for a whole one."""
+
+
+Handler = Callable[[HttpRequest], Awaitable[HttpResponse]]
+"""Answers a request. Raises nothing but what the request's own body raises."""
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+_BODILESS: Final = frozenset({204, 304})
+
+
+def application(handler: Handler) -> Callable[[Message, Receive, Send], Awaitable[None]]:
+    """Makes the application. It serves HTTP only: no lifespan, no WebSocket."""
+
+    async def serve(scope: Message, receive: Receive, send: Send) -> None:
+        request = HttpRequest(
+            method=scope["method"],
+            path=scope["raw_path"].decode("latin-1"),
+            query=scope["query_string"].decode("latin-1"),
+            headers=scope["headers"],
+            chunks=lambda: _chunks(receive),
+        )
+        try:
+            await _respond(request, await handler(request), receive, send)
+        except ClientGone:
+            # Nobody is left to answer.
+            return
+
+    return serve
+
+
+async def _chunks(receive: Receive) -> Chunks:
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        if message["body"]:
+            yield message["body"]
+        if not message.get("more_body"):
+            return
+
+
+async def _respond(
+    request: HttpRequest, response: HttpResponse, receive: Receive, send: Send
+) -> None:
+    body = response.body
+    headers = response.headers
+    if isinstance(body, bytes) and response.status not in _BODILESS:
+        headers = [*headers, (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    if isinstance(body, bytes):
+        is_shown = request.method != "HEAD" and response.status not in _BODILESS
+        await send({"type": "http.response.body", "body": body if is_shown else b""})
+    else:
+        await _respond_in_chunks(body, receive, send)
+
+
+async def _respond_in_chunks(chunks: Chunks, receive: Receive, send: Send) -> None:
+    """Sends chunks until they end or the client goes away, whichever is first."""
+    sending = asyncio.ensure_future(_send_all(chunks, send))
+    leaving = asyncio.ensure_future(_disconnected(receive))
+    try:
+        await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        leaving.cancel()
+        sending.cancel()
+        await asyncio.gather(leaving, sending, return_exceptions=True)
+        await chunks.aclose()
+    if not sending.cancelled():
+        sending.result()
+
+
+async def _send_all(chunks: Chunks, send: Send) -> None:
+    async for chunk in chunks:
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

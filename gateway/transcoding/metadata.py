@@ -1,0 +1,104 @@
+"""Carries header fields of HTTP into gRPC metadata and back.
+
+    in    authorization, traceparent, tracestate, x-request-id, last-event-id   as they are
+          grpc-metadata-<key>           <key>, unless it is one only the gateway may set
+          anything else                 dropped: hop-by-hop fields, cookies, claimed identities
+    out   initial metadata <key>        grpc-metadata-<key>
+          trailing metadata <key>       grpc-trailer-<key>
+
+A key that ends in `-bin` has base64 in HTTP and bytes in gRPC.
+"""
+
+import base64
+import binascii
+import re
+from typing import Final
+
+from gateway.transcoding.errors import Headers, Metadata, refuse
+
+_FORWARDED: Final = frozenset(
+    {b"authorization", b"last-event-id", b"traceparent", b"tracestate", b"x-request-id"}
+)
+_IN: Final = b"grpc-metadata-"
+_OUT: Final = "grpc-metadata-"
+_TRAILER: Final = "grpc-trailer-"
+# Keys that a client must not give under `grpc-metadata-`: gRPC's own, HTTP's own, and those by
+# which proxies tell services who the client is.
+_DENIED: Final = re.compile(
+    r"grpc-.*|:.*|x-forwarded-.*|x-user-.*|x-real-ip|x-envoy-.*|forwarded|authorization|cookie"
+    r"|connection|content-.*|host|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade"
+    r"|user-agent|traceparent|tracestate|x-request-id"
+)
+# gRPC over HTTP/2: Header-Name and ASCII-Value.
+_KEY: Final = re.compile(r"[0-9a-z_.\-]+")
+_VALUE: Final = re.compile(r"[\x20-\x7e]*")
+_HIDDEN: Final = re.compile(r"grpc-.*|content-type|user-agent|date|server|traceparent")
+
+
+def from_headers(headers: Headers, denied: re.Pattern[str] | None = None) -> Metadata:
+    """Gives the metadata that goes with a call.
+
+    `denied` matches further keys that a client must not set. Raises StatusError for a malformed
+    `grpc-metadata-` field.
+    """
+    metadata: list[tuple[str, str | bytes]] = []
+    for name, value in headers:
+        if name in _FORWARDED:
+            text = value.decode("latin-1")
+            if _VALUE.fullmatch(text):
+                metadata.append((name.decode(), text))
+        elif name.startswith(_IN):
+            key = name.removeprefix(_IN).decode("latin-1")
+            if not _DENIED.fullmatch(key) and not (denied and denied.fullmatch(key)):
+                metadata.append((key, _value(key, value.decode("latin-1"))))
+    return tuple(metadata)
+
+
+def _value(key: str, text: str) -> str | bytes:
+    name = f"grpc-metadata-{key}"
+    if not _KEY.fullmatch(key):
+        raise refuse(name, "is no metadata key")
+    if key.endswith("-bin"):
+        try:
+            return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+        except (binascii.Error, ValueError):
+            raise refuse(name, "expected base64") from None
+    if not _VALUE.fullmatch(text):
+        raise refuse(name, "expected printable ASCII")
+    return text
+
+
+def to_headers(headers: Metadata, trailers: Metadata) -> Headers:
+    """Gives the header fields for the metadata of an answer, gRPC's own left out."""
+    return [*_fields(_OUT, headers), *_fields(_TRAILER, trailers)]
+
+
+def _fields(prefix: str, metadata: Metadata) -> Headers:
+    return [
+        (f"{prefix}{key}".encode(), _text(value))
+        for key, value in metadata
+        if not _HIDDEN.fullmatch(key)
+    ]
+
+
+def _text(value: str | bytes) -> bytes:
+    if isinstance(value, bytes):
+        return base64.b64encode(value)
+    # A line break would start a header field of the service's making.
+    return re.sub(r"[^\x20-\x7e]", "?", value).encode()
+
+
+# gRPC over HTTP/2: Timeout, at most eight digits and a unit.
+_TIMEOUT: Final = re.compile(r"([0-9]{1,8})([HMSmun])")
+_UNIT_SECONDS: Final = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
+
+
+def timeout_seconds(text: str | None, bound_seconds: float | None) -> float | None:
+    """Reads `grpc-timeout`, bounded by the method's own deadline. Raises StatusError."""
+    if text is None:
+        return bound_seconds
+    found = _TIMEOUT.fullmatch(text)
+    if found is None:
+        raise refuse("grpc-timeout", "expected up to eight digits and one of H, M, S, m, u, n")
+    asked = int(found[1]) * _UNIT_SECONDS[found[2]]
+    return asked if bound_seconds is None else min(asked, bound_seconds)

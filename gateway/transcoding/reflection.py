@@ -1,0 +1,85 @@
+"""Asks a running server for its descriptors by gRPC server reflection (v1, else v1alpha)."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import grpc
+import grpc.aio
+from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
+from grpc_reflection.v1alpha.reflection_pb2 import (
+    ServerReflectionRequest as Request,
+)
+from grpc_reflection.v1alpha.reflection_pb2 import (
+    ServerReflectionResponse as Response,
+)
+
+from gateway.transcoding.descriptors import Faults
+
+# The two versions differ in their package only, so one set of messages reads both.
+_VERSIONS: Final = ("v1", "v1alpha")
+# The server's own, which nobody wants to see transcoded.
+_INFRASTRUCTURE: Final = ("grpc.reflection.", "grpc.health.")
+
+
+async def fetch(channel: grpc.aio.Channel, *, timeout_seconds: float = 10.0) -> FileDescriptorSet:
+    """Fetches the files of every service the server lists, with all they import.
+
+    Raises Faults when the server cannot be asked or answers an error.
+    """
+    for version in _VERSIONS:
+        try:
+            return await _fetch(channel, version, timeout_seconds)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.UNIMPLEMENTED and version != _VERSIONS[-1]:
+                continue
+            raise Faults([f"reflection: {error.code().name}: {error.details()}"]) from None
+    raise AssertionError("unreachable: the last version returns or raises")
+
+
+async def _fetch(
+    channel: grpc.aio.Channel, version: str, timeout_seconds: float
+) -> FileDescriptorSet:
+    call = channel.stream_stream(
+        f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
+        request_serializer=Request.SerializeToString,
+        response_deserializer=Response.FromString,
+    )
+    stream = call(timeout=timeout_seconds)
+    listed = await _ask(stream, Request(list_services=""))
+    wanted = [
+        Request(file_containing_symbol=service.name)
+        for service in listed.list_services_response.service
+        if not service.name.startswith(_INFRASTRUCTURE)
+    ]
+    files: dict[str, FileDescriptorProto] = {}
+    asked: set[str] = set()
+    while wanted:
+        answer = await _ask(stream, wanted.pop())
+        for file in _parsed(answer.file_descriptor_response.file_descriptor_proto):
+            files.setdefault(file.name, file)
+        missing = {name for file in files.values() for name in file.dependency} - files.keys()
+        wanted.extend(Request(file_by_filename=name) for name in sorted(missing - asked))
+        asked |= missing
+    await stream.done_writing()
+    return FileDescriptorSet(file=files.values())
+
+
+async def _ask(stream: "grpc.aio.StreamStreamCall[Any, Response]", request: Request) -> Response:
+    await stream.write(request)
+    answer = await stream.read()
+    if not isinstance(answer, Response):
+        # The stream has ended; its status says why.
+        raise grpc.aio.AioRpcError(
+            await stream.code(),
+            await stream.initial_metadata(),
+            await stream.trailing_metadata(),
+            details=await stream.details(),
+        )
+    if answer.HasField("error_response"):
+        error = answer.error_response
+        raise Faults([f"reflection: {request}: {error.error_message} ({error.error_code})"])
+    return answer
+
+
+def _parsed(files: Iterable[bytes]) -> list[FileDescriptorProto]:
+    return [FileDescriptorProto.FromString(file) for file in files]

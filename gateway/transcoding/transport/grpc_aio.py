@@ -1,0 +1,135 @@
+"""Makes calls over a grpc.aio channel."""
+
+import asyncio
+from typing import Any, Final
+
+import grpc
+import grpc.aio
+from google.protobuf.message import DecodeError
+from google.rpc import status_pb2
+
+from gateway.transcoding.errors import Metadata, StatusError
+from gateway.transcoding.transport import Call, Messages, Reply
+
+_STATUS_DETAILS: Final = "grpc-status-details-bin"
+_FROM_PEER: Final = "received from peer"
+_READY_SECONDS: Final = 1.0
+
+
+class GrpcTransport:
+    """A transport over a channel, which its owner closes."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._channel = channel
+        self._unary: dict[str, Any] = {}
+
+    async def unary(self, call: Call, request: bytes) -> Reply:
+        """Sends one message and waits for one."""
+        multicallable = self._unary.get(call.path)
+        if multicallable is None:
+            # Without serializers grpc passes bytes as they are.
+            multicallable = self._unary[call.path] = self._channel.unary_unary(call.path)
+        rpc: Any = multicallable(request, metadata=call.metadata, timeout=call.timeout_seconds)
+        try:
+            message = await rpc
+            return Reply(
+                message=message,
+                headers=tuple(await rpc.initial_metadata()),
+                trailers=tuple(await rpc.trailing_metadata()),
+            )
+        except grpc.aio.AioRpcError as error:
+            raise status_error(error) from None
+
+    def stream(self, call: Call, requests: Messages) -> "GrpcStream":
+        """Sends messages as they come and gives the answers as they come."""
+        multicallable: Any = self._channel.stream_stream(call.path)
+        return GrpcStream(
+            multicallable(metadata=call.metadata, timeout=call.timeout_seconds), requests
+        )
+
+    async def is_ready(self) -> bool:
+        """Says whether the channel has, or gets within a second, a connection."""
+        try:
+            async with asyncio.timeout(_READY_SECONDS):
+                await self._channel.channel_ready()
+        except TimeoutError:
+            return False
+        return True
+
+
+class GrpcStream:
+    """The answers of a streaming call; owns the task that sends the requests."""
+
+    def __init__(self, rpc: Any, requests: Messages) -> None:
+        self._rpc = rpc
+        self._failure: BaseException | None = None
+        self._sender = asyncio.create_task(self._send(requests))
+        self.trailers: Metadata = ()
+
+    async def _send(self, requests: Messages) -> None:
+        try:
+            async for request in requests:
+                # Waits while flow control says so, which holds the client's body back in turn.
+                await self._rpc.write(request)
+            await self._rpc.done_writing()
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            # The call has ended; its status is what the reader of the answers gets.
+            return
+        except Exception as error:  # noqa: BLE001  # handed to the reader, which raises it
+            self._failure = error
+            self._rpc.cancel()
+
+    async def headers(self) -> Metadata:
+        """Waits for the initial metadata."""
+        try:
+            return tuple(await self._rpc.initial_metadata())
+        except (grpc.aio.AioRpcError, asyncio.CancelledError) as error:
+            raise self._error(error) from None
+
+    async def __aiter__(self) -> Messages:
+        """Yields the answers until the call ends."""
+        try:
+            while (message := await self._rpc.read()) is not grpc.aio.EOF:
+                yield message
+            self.trailers = tuple(await self._rpc.trailing_metadata())
+        except (grpc.aio.AioRpcError, asyncio.CancelledError) as error:
+            raise self._error(error) from None
+        finally:
+            await self.aclose()
+
+    async def aclose(self) -> None:
+        """Ends the call, if it has not ended itself."""
+        self._rpc.cancel()
+        self._sender.cancel()
+        await asyncio.gather(self._sender, return_exceptions=True)
+
+    def _error(self, error: BaseException) -> BaseException:
+        """Gives what the reader should get: why sending failed, if that is what ended the call."""
+        if self._failure is not None:
+            return self._failure
+        return status_error(error) if isinstance(error, grpc.aio.AioRpcError) else error
+
+
+def status_error(error: grpc.aio.AioRpcError) -> StatusError:
+    """Reads the status, details and trailers of a failed call."""
+    trailers: Metadata = tuple(error.trailing_metadata() or ())
+    code: int = error.code().value[0]
+    status = status_pb2.Status(code=code, message=_message(error))
+    for key, value in trailers:
+        if key == _STATUS_DETAILS and isinstance(value, bytes):
+            try:
+                # The status line wins over its copy in the details.
+                status.details.extend(status_pb2.Status.FromString(value).details)
+            except DecodeError:
+                continue
+    return StatusError(
+        status, trailers=tuple(item for item in trailers if item[0] != _STATUS_DETAILS)
+    )
+
+
+def _message(error: grpc.aio.AioRpcError) -> str:
+    """Gives the service's own words; not grpc's of a service not reached, which name addresses."""
+    reached = _FROM_PEER in (error.debug_error_string() or "")
+    if error.code() is grpc.StatusCode.UNAVAILABLE and not reached:
+        return "the service cannot be reached"
+    return error.details() or ""
