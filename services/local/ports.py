@@ -1,20 +1,23 @@
 """TCP ports on the loopback address: which are taken, and free ones."""
 
+import contextlib
 import socket
+from collections.abc import Collection
 
 LOOPBACK = "127.0.0.1"
 
 
-def free(count: int = 1) -> list[int]:
-    """Returns `count` different ports that nothing listens on at this moment."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind((LOOPBACK, 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+def free(count: int = 1, *, besides: Collection[int] = ()) -> list[int]:
+    """Returns `count` different ports that nothing listens on at this moment, none of `besides`."""
+    found: list[int] = []
+    with contextlib.ExitStack() as stack:
+        while len(found) < count:
+            probe = stack.enter_context(socket.socket())
+            probe.bind((LOOPBACK, 0))
+            port: int = probe.getsockname()[1]
+            if port not in besides:
+                found.append(port)
+    return found
 
 
 def is_taken(port: int) -> bool:

@@ -27,7 +27,6 @@ from services.local import (
 from services.local.console import Console
 from services.local.data_folder import DataFolder
 from services.local.demo import accounts, loading
-from services.local.demo.accounts import Account
 from services.local.endpoints import Endpoints
 from services.local.launch import Launch
 from services.local.program import Program, run_to_end
@@ -75,49 +74,50 @@ async def up(folder: DataFolder, options: Options, console: Console) -> None:
         with _cancelled_by_signals(supervisor):
             async with supervisor, _announced_end(console):
                 console.heading(f"Starting Souk on {folder.path}")
-                mesh = await _start(folder, options, console, supervisor)
-                with _findable(folder, mesh.endpoints), contextlib.suppress(asyncio.CancelledError):
-                    welcome.show(console, mesh.endpoints, mesh.accounts, time.monotonic() - began)
+                where = await _start(folder, options, console, supervisor)
+                seconds = time.monotonic() - began
+                with _findable(folder, where), contextlib.suppress(asyncio.CancelledError):
+                    welcome.show(console, where, accounts.ensure(folder), seconds)
                     await asyncio.Event().wait()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Mesh:
-    """A mesh that is ready: where it is and who can sign in."""
-
-    endpoints: Endpoints
-    accounts: Mapping[str, Account]
-
-
-async def _start(
+async def prepare(
     folder: DataFolder, options: Options, console: Console, supervisor: Supervisor
-) -> _Mesh:
-    """Starts everything, returns once all is ready."""
+) -> Launch:
+    """Starts the stores and makes all that the services need; returns how to launch them."""
     with _timed(console, "certificates"):
         certs.ensure(folder.certs, topology.IDENTITIES)
         _ensure_signing_key(folder)
     await supervisor.start(*_stores(folder, options))
     where = _endpoints(folder, options)
-    people = accounts.ensure(folder)
     with _timed(console, "databases"):
         urls = await databases.provision(where.postgres, folder, topology.services_with("postgres"))
-    plan = Launch(
+    launch = Launch(
         folder=folder,
         endpoints=where,
         databases=urls,
-        admin=people["admin"],
+        admin=accounts.ensure(folder)["admin"],
         provider_api_key=credentials.ensure(folder, "provider/api-key"),
         provider_webhook_secret=credentials.ensure(folder, "provider/webhook"),
         options={"SOUK_LOG_FORMAT": "console", "SOUK_LOG_LEVEL": options.log_level},
     )
     with _timed(console, "migrations"):
-        await _migrate(plan)
-    await supervisor.start(plan.sandbox(), *(plan.service(each) for each in topology.SERVICES))
-    await supervisor.start(plan.gateway())
+        await _migrate(launch)
+    return launch
+
+
+async def _start(
+    folder: DataFolder, options: Options, console: Console, supervisor: Supervisor
+) -> Endpoints:
+    """Starts everything, returns once all is ready."""
+    launch = await prepare(folder, options, console, supervisor)
+    services = (launch.service(each) for each in topology.SERVICES)
+    await supervisor.start(launch.sandbox(), *services)
+    await supervisor.start(launch.gateway())
     if options.with_demo:
         with _timed(console, "demo data"):
-            await loading.load(where, folder, people)
-    return _Mesh(endpoints=where, accounts=people)
+            await loading.load(launch.endpoints, folder, accounts.ensure(folder))
+    return launch.endpoints
 
 
 def _require_free_ports(options: Options) -> None:
@@ -144,8 +144,8 @@ def _stores(folder: DataFolder, options: Options) -> list[Program]:
 def _endpoints(folder: DataFolder, options: Options) -> Endpoints:
     """Says where everything is; an embedded PostgreSQL must have been set up."""
     names = [service.name for service in topology.SERVICES]
-    free = [ports.address(port) for port in ports.free(2 * len(names))]
     at, external = options.ports, options.external
+    free = [ports.address(port) for port in ports.free(2 * len(names), besides=at.values())]
     return Endpoints(
         gateway=f"http://{ports.address(at['gateway'])}",
         grpc={name: ports.address(at[name]) for name in ("storefront", *names)},
@@ -167,12 +167,12 @@ def _ensure_signing_key(folder: DataFolder) -> None:
         signing_keys.create(keys, secrets.token_hex(8))
 
 
-async def _migrate(plan: Launch) -> None:
+async def _migrate(launch: Launch) -> None:
     """Brings every database up to date, all at once: they have nothing in common."""
     async with asyncio.TaskGroup() as group:
         for service in topology.SERVICES:
             if "postgres" in service.stores:
-                group.create_task(run_to_end(plan.migration(service)))
+                group.create_task(run_to_end(launch.migration(service)))
 
 
 @contextlib.contextmanager
