@@ -1,0 +1,70 @@
+"""Builds the order service: the only place where its parts are put together."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from services.mesh import database, migrate, redis_client
+from services.mesh.idempotency import IdempotencyKeys
+from services.mesh.relay import Relay
+from services.mesh.run import App, Mesh, Process
+from services.order.clients import Catalogue, Payments, Stock
+from services.order.servicer import SERVICE, OrderServicer
+from services.order.settings import Settings
+from services.order.store import EventStore, LeaseStore, OrderChanges, OrderStore
+from services.order.worker import SagaWorker
+from services.order.workflow import Checkout, Saga
+
+STREAM = "souk:events:order"
+
+
+@asynccontextmanager
+async def build(settings: Settings, mesh: Mesh) -> AsyncIterator[App]:
+    """Open the database and Redis, and yield the service."""
+    redis = redis_client.connect(settings.redis_url.reveal(), name=mesh.name)
+    async with (
+        database.pool(settings.database_url.reveal(), name=mesh.name) as db,
+        redis,
+    ):
+        orders = OrderStore(db, pay_within=settings.pay_within)
+        leases = LeaseStore(db, duration=settings.lease)
+        changes = OrderChanges(db, orders, poll=settings.poll)
+        saga = Saga(
+            leases=leases,
+            stock=Stock(mesh.channel("product"), hold=settings.hold_stock),
+            payments=Payments(mesh.channel("payment")),
+            retry_most=settings.retry_most,
+        )
+        checkout = Checkout(
+            db=db,
+            keys=IdempotencyKeys(db),
+            orders=orders,
+            leases=leases,
+            changes=changes,
+            catalogue=Catalogue(mesh.channel("product")),
+            saga=saga,
+            answer_margin=settings.answer_margin,
+        )
+        worker = SagaWorker(
+            leases=leases,
+            changes=changes,
+            saga=saga,
+            concurrency=settings.saga_concurrency,
+            poll=settings.poll,
+        )
+        servicer = OrderServicer(
+            checkout=checkout, orders=orders, changes=changes, events=EventStore(db)
+        )
+        yield App(
+            servicers={SERVICE: servicer},
+            workers=[changes.run, worker.run, Relay(db, redis, stream=STREAM).run],
+            checks={"postgresql": db.ready},
+        )
+
+
+async def _migrate(settings: Settings) -> None:
+    await migrate.run(
+        settings.database_url.reveal(), package="services.order", mesh=("outbox", "idempotency")
+    )
+
+
+PROCESS = Process(name="order", settings=Settings, build=build, migrate=_migrate)

@@ -1,0 +1,188 @@
+"""The RPCs of the order service. Who may call them stands in the contract."""
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from services.mesh import idempotency, identity, ids, page_token, policy
+from services.order import convert
+from services.order.domain import Actor, Order
+from services.order.store import Cursor, EventStore, OrderChanges, OrderStore
+from services.order.workflow import Checkout
+from souk.order.v1 import order_service_pb2 as pb
+from souk.order.v1 import order_service_pb2_grpc
+
+SERVICE = pb.DESCRIPTOR.services_by_name["OrderService"]
+
+_METHODS = {method.name: method for method in policy.methods([SERVICE])}
+_PAGE_SIZE = 25
+_EVER = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class OrderServicer(order_service_pb2_grpc.OrderServiceServicer):
+    """Serves `souk.order.v1.OrderService`."""
+
+    def __init__(
+        self,
+        *,
+        checkout: Checkout,
+        orders: OrderStore,
+        changes: OrderChanges,
+        events: EventStore,
+    ) -> None:
+        self._checkout = checkout
+        self._orders = orders
+        self._changes = changes
+        self._events = events
+
+    async def CreateOrder(
+        self, request: pb.CreateOrderRequest, context: Any
+    ) -> pb.CreateOrderResponse:
+        """Place an order and pay for it."""
+        caller = identity.caller()
+        return await self._checkout.place(
+            request,
+            user_id=ids.parse_id(caller.subject or "", field="sub"),
+            scope=idempotency.scope(
+                caller, method=_METHODS["CreateOrder"].path, key=request.request_id
+            ),
+        )
+
+    async def GetOrder(self, request: pb.GetOrderRequest, context: Any) -> pb.GetOrderResponse:
+        """Return an order."""
+        order = await self._orders.get(_order_id(request), visible_to=_visible_to("GetOrder"))
+        return pb.GetOrderResponse(order=convert.order_to_proto(order))
+
+    async def ListOrders(
+        self, request: pb.ListOrdersRequest, context: Any
+    ) -> pb.ListOrdersResponse:
+        """Return a page of orders, the newest first."""
+        bound_to = page_token.binding(request)
+        size = request.page_size or _PAGE_SIZE
+        owner = request.user_id and ids.parse_id(request.user_id, field="user_id")
+        orders = await self._orders.page(
+            visible_to=_visible_to("ListOrders") or owner or None,
+            states=convert.states_from_proto(request.states),
+            after=_cursor(request.page_token, bound_to),
+            size=size + 1,
+        )
+        return pb.ListOrdersResponse(
+            orders=[convert.order_to_proto(order) for order in orders[:size]],
+            next_page_token=_next_page_token(orders[size - 1], bound_to)
+            if len(orders) > size
+            else "",
+        )
+
+    async def CancelOrder(
+        self, request: pb.CancelOrderRequest, context: Any
+    ) -> pb.CancelOrderResponse:
+        """Undo an order that has not shipped."""
+        visible_to = _visible_to("CancelOrder")
+        order = await self._checkout.cancel(
+            _order_id(request),
+            visible_to=visible_to,
+            actor=Actor.STAFF if visible_to is None else Actor.CUSTOMER,
+        )
+        return pb.CancelOrderResponse(order=convert.order_to_proto(order))
+
+    async def ShipOrder(self, request: pb.ShipOrderRequest, context: Any) -> pb.ShipOrderResponse:
+        """Note that an order is on its way."""
+        order = await self._orders.change(
+            _order_id(request), Order.ship, visible_to=None, actor=Actor.STAFF
+        )
+        return pb.ShipOrderResponse(order=convert.order_to_proto(order))
+
+    async def MarkDelivered(
+        self, request: pb.MarkDeliveredRequest, context: Any
+    ) -> pb.MarkDeliveredResponse:
+        """Note that an order has arrived."""
+        order = await self._orders.change(
+            _order_id(request), Order.deliver, visible_to=None, actor=Actor.STAFF
+        )
+        return pb.MarkDeliveredResponse(order=convert.order_to_proto(order))
+
+    async def ListOrderEvents(
+        self, request: pb.ListOrderEventsRequest, context: Any
+    ) -> pb.ListOrderEventsResponse:
+        """Return a page of the steps an order has taken, the first one first."""
+        bound_to = page_token.binding(request)
+        size = request.page_size or _PAGE_SIZE
+        steps = await self._orders.steps(
+            _order_id(request),
+            visible_to=_visible_to("ListOrderEvents"),
+            after=_sequence(request.page_token, bound_to),
+            size=size + 1,
+        )
+        more = len(steps) > size
+        return pb.ListOrderEventsResponse(
+            events=[convert.step_to_proto(step) for step in steps[:size]],
+            next_page_token=page_token.encode(
+                {"after": str(steps[size - 1].sequence)}, bound_to=bound_to
+            )
+            if more
+            else "",
+        )
+
+    async def WatchOrder(
+        self, request: pb.WatchOrderRequest, context: Any
+    ) -> AsyncIterator[pb.WatchOrderResponse]:
+        """Tell how far an order has come, until its state is final."""
+        visible_to = _visible_to("WatchOrder")
+        async with aclosing(
+            self._changes.follow(_order_id(request), visible_to=visible_to)
+        ) as changes:
+            async for order in changes:
+                yield pb.WatchOrderResponse(order=convert.order_to_proto(order))
+
+    async def ReplayEvents(
+        self, request: pb.ReplayEventsRequest, context: Any
+    ) -> AsyncIterator[pb.ReplayEventsResponse]:
+        """Repeat the published events since a time."""
+        since = request.since.ToDatetime(UTC) if request.HasField("since") else _EVER
+        async with aclosing(self._events.published(since=since)) as events:
+            async for event in events:
+                yield pb.ReplayEventsResponse(event=event)
+
+
+def _visible_to(rpc: str) -> UUID | None:
+    """Return the user whose orders the caller may touch, None for anybody's.
+
+    By the policy: a person their own, unless a role excepts them; a service that acts on its own
+    behalf anybody's.
+    """
+    caller, method = identity.caller(), _METHODS[rpc]
+    if caller.subject is None and caller.service in method.callers:
+        return None
+    if not method.owner_except_roles.isdisjoint(caller.roles):
+        return None
+    return ids.parse_id(caller.subject or "", field="sub")
+
+
+def _order_id(request: Any) -> UUID:
+    return ids.parse_id(request.order_id, field="order_id")
+
+
+def _cursor(token: str, bound_to: bytes) -> Cursor | None:
+    if not token:
+        return None
+    return page_token.parse(
+        token,
+        bound_to=bound_to,
+        into=lambda cursor: Cursor(
+            create_time=datetime.fromisoformat(cursor["create_time"]),
+            order_id=UUID(cursor["order_id"]),
+        ),
+    )
+
+
+def _next_page_token(last: Order, bound_to: bytes) -> str:
+    cursor = {"create_time": last.create_time.isoformat(), "order_id": str(last.order_id)}
+    return page_token.encode(cursor, bound_to=bound_to)
+
+
+def _sequence(token: str, bound_to: bytes) -> int:
+    if not token:
+        return 0
+    return page_token.parse(token, bound_to=bound_to, into=lambda cursor: int(cursor["after"]))

@@ -1,0 +1,23 @@
+"""The queries over orders, and who may change them.
+
+OrderStore   what people and other services ask for; state, history and event in one transaction
+LeaseStore   what the saga needs: at most one worker on an order, the newest lease wins
+OrderChanges who waits for a change of an order
+"""
+
+from services.order.store._changes import OrderChanges
+from services.order.store._events import EventStore
+from services.order.store._leases import LeaseLost, LeaseStore
+from services.order.store._orders import Cursor, NewOrder, OrderStore
+from services.order.store._rows import Lease
+
+__all__ = [
+    "Cursor",
+    "EventStore",
+    "Lease",
+    "LeaseLost",
+    "LeaseStore",
+    "NewOrder",
+    "OrderChanges",
+    "OrderStore",
+]

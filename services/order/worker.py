@@ -1,0 +1,79 @@
+"""Goes on with the orders that nobody works on: those left unfinished, unanswered or overdue."""
+
+import asyncio
+import contextlib
+from datetime import timedelta
+from functools import partial
+
+import structlog
+
+from services.mesh import backoff
+from services.mesh.errors import DomainError
+from services.order.store import Lease, LeaseStore, OrderChanges
+from services.order.workflow import Saga
+
+_log = structlog.get_logger(__name__)
+
+_SHORTEST_SLEEP = timedelta(milliseconds=50)
+
+
+class SagaWorker:
+    """Works on up to `concurrency` orders at a time; `poll` is the longest it sleeps."""
+
+    def __init__(
+        self,
+        *,
+        leases: LeaseStore,
+        changes: OrderChanges,
+        saga: Saga,
+        concurrency: int,
+        poll: timedelta,
+    ) -> None:
+        self._leases = leases
+        self._due = changes.due
+        self._saga = saga
+        self._concurrency = concurrency
+        self._poll = poll
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Works until cancelled, through every outage of the database."""
+        async with asyncio.TaskGroup() as tasks:
+            take = partial(self._take, tasks)
+            await backoff.repeat(take, despite=(DomainError,), name="saga worker")
+
+    async def _take(self, tasks: asyncio.TaskGroup) -> None:
+        while True:
+            self._due.clear()
+            free = self._concurrency - len(self._running)
+            leases = await self._leases.acquire_due(free) if free else []
+            for lease in leases:
+                task = tasks.create_task(self._work(lease))
+                self._running.add(task)
+                task.add_done_callback(self._end)
+            if len(leases) < free:
+                await self._sleep(await self._leases.next_due_in())
+            elif not free:
+                await self._sleep(None)
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._due.set()
+
+    async def _work(self, lease: Lease) -> None:
+        order_id = str(lease.order.order_id)
+        try:
+            await self._saga.run(lease)
+        except DomainError as error:
+            _log.warning("order left for later", order_id=order_id, error=error.message)
+        except Exception:  # noqa: BLE001 - see below; cancellation goes through
+            # An order that can't be worked on must not keep the others waiting. It is taken up
+            # again when its lease runs out.
+            _log.exception("order can't be worked on", order_id=order_id)
+
+    async def _sleep(self, due_in: timedelta | None) -> None:
+        """Wait until an order is due or may be, at most for a poll."""
+        longest = self._poll if due_in is None else min(due_in, self._poll)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(longest, _SHORTEST_SLEEP).total_seconds()):
+                await self._due.wait()

@@ -1,0 +1,10 @@
+"""What crosses services: the saga that sees an order through, and the calls that begin one.
+
+Checkout  CreateOrder and CancelOrder: writes the order down, then runs the saga in the call
+Saga      one step after the other, each a committed row, until the order is settled
+"""
+
+from services.order.workflow._checkout import Checkout
+from services.order.workflow._saga import Saga
+
+__all__ = ["Checkout", "Saga"]

@@ -1,0 +1,151 @@
+"""The calls that begin a saga, and run it as far as their deadline allows."""
+
+import asyncio
+import contextlib
+from contextlib import aclosing
+from datetime import timedelta
+from uuid import UUID
+
+from services.mesh import served_call
+from services.mesh.database import Database
+from services.mesh.errors import DomainError
+from services.mesh.idempotency import Fresh, IdempotencyKeys, InProgress, Replay, Scope
+from services.mesh.ids import new_id
+from services.order import convert
+from services.order.clients import Catalogue
+from services.order.domain import IN_FLIGHT, Actor, Order
+from services.order.store import Lease, LeaseStore, NewOrder, OrderChanges, OrderStore
+from services.order.workflow._saga import Saga
+from souk.order.v1.order_service_pb2 import CreateOrderRequest, CreateOrderResponse
+
+_RELEASE_SECONDS = 1
+
+
+class Checkout:
+    """Places orders and cancels them.
+
+    `answer_margin`: how long before the end of its time a call answers with what it has.
+    """
+
+    def __init__(
+        self,
+        *,
+        db: Database,
+        keys: IdempotencyKeys,
+        orders: OrderStore,
+        leases: LeaseStore,
+        changes: OrderChanges,
+        catalogue: Catalogue,
+        saga: Saga,
+        answer_margin: timedelta,
+    ) -> None:
+        self._db = db
+        self._keys = keys
+        self._orders = orders
+        self._leases = leases
+        self._changes = changes
+        self._catalogue = catalogue
+        self._saga = saga
+        self._margin_seconds = answer_margin.total_seconds()
+
+    async def place(
+        self, request: CreateOrderRequest, *, user_id: UUID, scope: Scope
+    ) -> CreateOrderResponse:
+        """Places an order and answers with it as far as it came in the time of the call.
+
+        A repeated call gets the first one's answer. The claim of the key fixes the order's id
+        before anything else is done, so a key never leads to two orders.
+
+        Raises ProductUnavailable, MixedCurrencies and TotalTooLarge, and no order is written down;
+        OutOfStock, PaymentDeclined and ReservationExpired, and the order is kept as rejected;
+        IdempotencyKeyReused and CallInProgress.
+        """
+        async with self._db.transaction() as conn:
+            claim = await self._keys.claim(conn, scope, request, resource=str(new_id()))
+        match claim:
+            case Replay():
+                return claim.response(CreateOrderResponse)
+            case InProgress():
+                return (await self._keys.join(scope)).response(CreateOrderResponse)
+            case Fresh():
+                answer = await self._first_answer(claim, request, user_id)
+                if isinstance(answer, DomainError):
+                    raise answer
+                return answer
+
+    async def cancel(self, order_id: UUID, *, visible_to: UUID | None, actor: Actor) -> Order:
+        """Begins to undo an order and returns it as far as it is undone in the time of the call.
+
+        Raises OrderNotFound and StateConflict.
+        """
+        order = await self._orders.change(
+            order_id, Order.cancel, visible_to=visible_to, actor=actor
+        )
+        if order.state not in IN_FLIGHT:
+            return order
+        return await self._see_through(order_id, await self._leases.acquire(order_id))
+
+    async def _first_answer(
+        self, claim: Fresh, request: CreateOrderRequest, user_id: UUID
+    ) -> CreateOrderResponse | DomainError:
+        """Does what the claim is for, and stores the answer and returns it.
+
+        A call that fails or is cancelled gives the claim up, so that a repetition can go on.
+        """
+        try:
+            lease = await self._begin(claim, request, user_id)
+            order = await self._see_through(UUID(claim.resource), lease)
+            return await self._store_answer(claim, order)
+        except BaseException:
+            # If this fails, the claim runs out.
+            with contextlib.suppress(DomainError, TimeoutError):
+                async with asyncio.timeout(_RELEASE_SECONDS):
+                    await self._keys.release(claim)
+            raise
+
+    async def _begin(
+        self, claim: Fresh, request: CreateOrderRequest, user_id: UUID
+    ) -> Lease | None:
+        """Writes the order down unless an earlier attempt did; None if others work on it."""
+        order_id = UUID(claim.resource)
+        if claim.resumed and await self._orders.exists(order_id):
+            return await self._leases.acquire(order_id)
+        new = NewOrder(
+            order_id=order_id,
+            user_id=user_id,
+            lines=await self._catalogue.lines(convert.quantities_from_proto(request.items)),
+            shipping_address=convert.address_from_proto(request.shipping_address)
+            if request.HasField("shipping_address")
+            else None,
+            payment_token=request.payment_token,
+        )
+        placed = await self._orders.place(new, lease=self._leases.duration)
+        return placed or await self._leases.acquire(order_id)
+
+    async def _see_through(self, order_id: UUID, lease: Lease | None) -> Order:
+        """Returns the order, settled if that can be before the call must be answered."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._seconds_left()):
+                if lease is not None:
+                    order = await self._saga.run(lease)
+                    if order.state not in IN_FLIGHT:
+                        return order
+                async with aclosing(self._changes.follow(order_id, visible_to=None)) as changes:
+                    async for order in changes:
+                        if order.state not in IN_FLIGHT:
+                            return order
+        return await self._orders.get(order_id, visible_to=None)
+
+    def _seconds_left(self) -> float | None:
+        remaining = served_call.remaining()
+        return None if remaining is None else max(0, remaining - self._margin_seconds)
+
+    async def _store_answer(self, claim: Fresh, order: Order) -> CreateOrderResponse | DomainError:
+        rejection = order.rejection
+        response = CreateOrderResponse(order=convert.order_to_proto(order))
+        async with self._db.transaction() as conn:
+            if rejection is None:
+                await self._keys.record_response(conn, claim, response)
+            else:
+                await self._keys.record_error(conn, claim, rejection)
+        return rejection or response

@@ -1,0 +1,121 @@
+"""The saga: from an order that was written down to one that is paid for, or undone.
+
+| state              | effect                            | done                | refused    |
+|--------------------|-----------------------------------|---------------------|------------|
+| PENDING            | reserve stock                     | STOCK_RESERVED      | CANCELLING |
+| STOCK_RESERVED     | authorize payment                 | PAYMENT_AUTHORIZED  | CANCELLING |
+| PAYMENT_AUTHORIZED | commit stock                      | STOCK_COMMITTED     | CANCELLING |
+| STOCK_COMMITTED    | capture payment                   | PAYMENT_CAPTURED    | CANCELLING |
+| PAYMENT_CAPTURED   | none                              | CONFIRMED           |            |
+| CANCELLING         | void or refund, then release      | as its reason says  |            |
+
+A state says that its effect may have been asked for, and the next one that it was done. Every
+effect may be repeated, so whoever takes the order up asks again and goes on from the answer. An
+effect without an answer is neither taken for done nor undone: it is repeated under the same key,
+until the order is overdue. Undoing is safe at any moment, since product and payment then refuse
+what may still be on its way.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import structlog
+
+from services.mesh.errors import DomainError
+from services.order.clients import Payments, Refused, Stock, Unanswered
+from services.order.domain import IN_FLIGHT, UNPAID, Order, Reason, State
+from services.order.store import Lease, LeaseLost, LeaseStore
+
+_log = structlog.get_logger(__name__)
+
+_FIRST_RETRY = timedelta(milliseconds=200)
+_MOST_DOUBLINGS = 16
+_RELEASE_SECONDS = 1
+
+
+class Saga:
+    """Sees orders through. `retry_most`: the longest pause before an effect is asked for again."""
+
+    def __init__(
+        self, *, leases: LeaseStore, stock: Stock, payments: Payments, retry_most: timedelta
+    ) -> None:
+        self._leases = leases
+        self._stock = stock
+        self._payments = payments
+        self._retry_most = retry_most
+        self._steps: dict[State, Callable[[Order], Awaitable[Order]]] = {
+            State.PENDING: self._reserve_stock,
+            State.STOCK_RESERVED: self._authorize_payment,
+            State.PAYMENT_AUTHORIZED: self._commit_stock,
+            State.STOCK_COMMITTED: self._capture_payment,
+            State.PAYMENT_CAPTURED: self._confirm,
+            State.CANCELLING: self._undo,
+        }
+
+    async def run(self, lease: Lease) -> Order:
+        """Takes step after step until the order is settled, and returns it as far as it came.
+
+        Ends early, and leaves the rest to whoever takes the order up next, when an effect is not
+        answered, when the lease is lost, and when it is cancelled.
+        """
+        try:
+            while lease.order.state in IN_FLIGHT:
+                lease = await self._step(lease)
+        except Unanswered as unanswered:
+            retry_in = self._pause(lease.attempts)
+            _log.warning(
+                "order waits for an answer",
+                order_id=str(lease.order.order_id),
+                state=lease.order.state,
+                unanswered=str(unanswered),
+                retry_seconds=retry_in.total_seconds(),
+            )
+            await self._leases.release(lease, retry_in=retry_in)
+        except LeaseLost:
+            _log.info("order was taken over", order_id=str(lease.order.order_id))
+        except asyncio.CancelledError:
+            # If this fails, the lease runs out.
+            with contextlib.suppress(DomainError, TimeoutError):
+                async with asyncio.timeout(_RELEASE_SECONDS):
+                    await self._leases.release(lease)
+            raise
+        return lease.order
+
+    async def _step(self, lease: Lease) -> Lease:
+        order = lease.order
+        if lease.overdue and order.state in UNPAID:
+            return await self._leases.record(lease, order.undo(Reason.TIMED_OUT))
+        try:
+            after = await self._steps[order.state](order)
+        except Refused as refused:
+            after = order.undo(refused.reason, short_product_id=refused.product_id)
+        return await self._leases.record(lease, after)
+
+    async def _reserve_stock(self, order: Order) -> Order:
+        await self._stock.reserve(order)
+        return order.stock_reserved()
+
+    async def _authorize_payment(self, order: Order) -> Order:
+        return order.payment_authorized(await self._payments.authorize(order))
+
+    async def _commit_stock(self, order: Order) -> Order:
+        await self._stock.commit(order)
+        return order.stock_committed()
+
+    async def _capture_payment(self, order: Order) -> Order:
+        await self._payments.capture(order)
+        return order.payment_captured()
+
+    async def _confirm(self, order: Order) -> Order:
+        return order.confirmed()
+
+    async def _undo(self, order: Order) -> Order:
+        money_returned = order.may_be_paid and await self._payments.give_back(order)
+        await self._stock.release(order)
+        return order.undone(money_returned=money_returned)
+
+    def _pause(self, attempts: int) -> timedelta:
+        doublings = min(attempts, _MOST_DOUBLINGS)
+        return min(_FIRST_RETRY * (1 << doublings), self._retry_most)
