@@ -148,8 +148,8 @@ class DeadlineExceeded(DomainError):
 class RemoteError(Exception):
     """What another service answered instead of a response.
 
-    `code` is the name of the status code; `reason`, `metadata` and `retry_after` come from its
-    google.rpc details and are empty where it gave none. Made by `services.mesh.clients.remote_error`.
+    `code` is the name of the status code; `reason`, `metadata`, `violations` and `retry_after` come
+    from its google.rpc details and are empty where it gave none. Made by `clients.remote_error`.
     """
 
     def __init__(

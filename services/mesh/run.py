@@ -5,20 +5,34 @@
 
     python -m services.order [serve|migrate]
 
-exits with 0 after a drain, 1 when serving failed, 2 when the command or the settings are wrong.
+It exits with 0 after a drain, 1 when it could not go on, 2 when the command, the settings or the
+contract are wrong. SIGTERM and SIGINT begin the drain; a second one ends the process at once.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
+import structlog
+
+from services.mesh import clients, logs, server, settings, traces
 from services.mesh.app import App, Check, KeySource, Mesh, Worker
-from services.mesh.settings import MeshSettings
+from services.mesh.policy import ContractError
+from services.mesh.server import CannotListen
+from services.mesh.settings import MeshSettings, SettingsError
 
-__all__ = ["App", "Check", "KeySource", "Mesh", "Process", "Worker", "main"]
+__all__ = ["App", "Check", "KeySource", "Mesh", "Process", "Worker", "main", "run"]
 
 S = TypeVar("S", bound=MeshSettings)
+
+_WORKERS_SECONDS = 10.0
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +50,98 @@ class Process(Generic[S]):
     migrate: Callable[[S], Awaitable[None]] | None = None
 
 
-def main(process: Process[S], argv: Sequence[str] | None = None) -> None:
+def main(process: Process[S], argv: Sequence[str] | None = None) -> NoReturn:
     """Run the process as the command line says and exit."""
-    raise NotImplementedError
+    command = _command(process, argv)
+    try:
+        values = settings.load(process.settings)
+        logs.configure(process.name, values)
+        with traces.recording(process.name, values):
+            sys.exit(
+                run(_serve(process, values) if command == "serve" else _migrate(process, values))
+            )
+    except (SettingsError, ContractError) as error:
+        _refuse(process, error.faults, exit_code=2)
+    except CannotListen as error:
+        _refuse(process, [str(error)], exit_code=1)
+
+
+def run(program: Coroutine[Any, Any, int]) -> int:
+    """Run a coroutine on uvloop, where there is one (docs/decisions/0011)."""
+    try:
+        import uvloop  # noqa: PLC0415  # not on every platform
+    except ImportError:
+        return asyncio.run(program)
+    return uvloop.run(program)
+
+
+def _command(process: Process[S], argv: Sequence[str] | None) -> str:
+    commands = ["serve"] if process.migrate is None else ["serve", "migrate"]
+    parser = argparse.ArgumentParser(
+        prog=f"python -m services.{process.name}",
+        description=f"The {process.name} service. Its settings are read from SOUK_* variables.",
+    )
+    parser.add_argument("command", nargs="?", choices=commands, default="serve")
+    return str(parser.parse_args(argv).command)
+
+
+def _refuse(process: Process[S], faults: Sequence[str], *, exit_code: int) -> NoReturn:
+    lines = "".join(f"  {line}\n" for fault in faults for line in fault.splitlines())
+    sys.stderr.write(f"{process.name} cannot start:\n{lines}")
+    sys.exit(exit_code)
+
+
+async def _migrate(process: Process[S], values: S) -> int:
+    if process.migrate is not None:
+        await process.migrate(values)
+    return 0
+
+
+async def _serve(process: Process[S], values: S) -> int:
+    stop = asyncio.create_task(_stop_signal(), name="stop signal")
+    async with (
+        clients.open_mesh(process.name, values) as mesh,
+        process.build(values, mesh) as app,
+        _working(app.workers) as workers,
+        server.serving(app, mesh),
+    ):
+        done, _ = await asyncio.wait([stop, *workers], return_when=asyncio.FIRST_COMPLETED)
+        ended = [task for task in workers if task in done]
+        for task in ended:
+            _log.error("worker ended", worker=task.get_name(), exc_info=task.exception())
+    stop.cancel()
+    return 1 if ended else 0
+
+
+@asynccontextmanager
+async def _working(workers: Sequence[Worker]) -> AsyncIterator[list[asyncio.Task[None]]]:
+    """Run the workers until the block is left, then cancel them and wait for them."""
+    tasks = [
+        asyncio.create_task(_run(worker), name=getattr(worker, "__qualname__", repr(worker)))
+        for worker in workers
+    ]
+    try:
+        yield tasks
+    finally:
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            _, pending = await asyncio.wait(tasks, timeout=_WORKERS_SECONDS)
+            for task in pending:
+                _log.error("worker did not end when it was cancelled", worker=task.get_name())
+
+
+async def _run(worker: Worker) -> None:
+    await worker()
+
+
+async def _stop_signal() -> None:
+    """Return at the first SIGTERM or SIGINT; the next one has its usual, immediate effect."""
+    loop = asyncio.get_running_loop()
+    arrived = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, arrived.set)
+    await arrived.wait()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_DFL)

@@ -1,6 +1,6 @@
 """Settings from the environment and from mounted files.
 
-    value   := SOUK_<FIELD> | the content of the file named by SOUK_<FIELD>_FILE | the field's default
+    value   := SOUK_<FIELD> | the content of the file SOUK_<FIELD>_FILE | the field's default
     list    := item ("," item)*                          tuple[str, ...]
     map     := name "=" item ("," name "=" item)*        dict[str, str]
     span    := number ("ms" | "s" | "m" | "h" | "d")     timedelta, like "500ms" or "10m"
@@ -59,7 +59,7 @@ class MeshSettings:
     """What every process of the mesh can be told.
 
     `listen`: where it serves gRPC. `probe_listen`: plaintext gRPC health, for probes that speak no
-    TLS. `metrics_listen`: `/metrics` over HTTP. Port 0 takes a free one.
+    TLS. `metrics_listen`: `/metrics` over HTTP; none if not given. Port 0 takes a free one.
     `tls`: "mtls", or "off", which is refused anywhere but on loopback.
     `targets`: where other services are, by name; a name not listed is `dns:///<name>:50051`.
     `edge_services`: who faces people and may bring their access tokens.
@@ -71,15 +71,15 @@ class MeshSettings:
 
     listen: str = "127.0.0.1:50051"
     probe_listen: str = "127.0.0.1:0"
-    metrics_listen: str = "127.0.0.1:0"
+    metrics_listen: str | None = None
     tls: Literal["mtls", "off"] = "mtls"
     tls_ca: Path | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None
     targets: dict[str, str] = field(default_factory=dict)
     edge_services: tuple[str, ...] = ("gateway", "developer")
-    token_issuer: str = "https://souk.local"
-    token_audience: str = "souk"
+    token_issuer: str = "https://souk.local"  # noqa: S105  # a name, not a secret
+    token_audience: str = "souk"  # noqa: S105  # likewise
     jwks_method: str = "/souk.user.v1.UserService/GetJwks"
     log_format: Literal["console", "json"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"

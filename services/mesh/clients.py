@@ -1,0 +1,115 @@
+"""How a process reaches other services, and how it reads what they answer.
+
+    SOUK_TARGETS   user=127.0.0.1:50051,product=…      else dns:///<name>:50051, one address a pod
+
+Contracts give the deadlines (`channel`) and what is retried (`service_config`); the load is spread
+over all addresses of a target. The server must show the certificate of the service that was asked
+for, whatever its address.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+import grpc
+import grpc.aio
+from google.protobuf.descriptor import ServiceDescriptor
+
+from services.mesh import tls
+from services.mesh.app import Mesh
+from services.mesh.channel import MeshChannel
+from services.mesh.errors import RemoteError
+from services.mesh.interceptors.identity import SERVICE_KEY
+from services.mesh.service_config import service_config
+from services.mesh.settings import MeshSettings
+from services.mesh.status import error_from_call
+
+_OPTIONS = (
+    # Whatever a name server says, the contract is what counts.
+    ("grpc.service_config_disable_resolution", 1),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 1_000),
+    ("grpc.max_reconnect_backoff_ms", 3_000),
+    # A renewed channel shall not be given the old connection.
+    ("grpc.use_local_subchannel_pool", 1),
+)
+_RETIRED_SECONDS = 30.0
+_PERIOD_SECONDS = 10.0
+
+
+def remote_error(error: grpc.aio.AioRpcError) -> RemoteError:
+    """Return what another service answered, with its google.rpc details."""
+    return error_from_call(error)
+
+
+@asynccontextmanager
+async def open_mesh(name: str, settings: MeshSettings) -> AsyncIterator[Mesh]:
+    """Yield the mesh as the service `name` sees it; its channels are closed at the end.
+
+    Raises SettingsError if the certificates cannot be used.
+    """
+    channels = _Channels(name, settings)
+    watching = asyncio.create_task(channels.watch_certificates(), name="certificates")
+    try:
+        yield Mesh(name=name, settings=settings, connect=channels.channel)
+    finally:
+        watching.cancel()
+        await channels.close()
+
+
+class _Channels:
+    """One channel per service, and the certificates they all use."""
+
+    def __init__(self, name: str, settings: MeshSettings) -> None:
+        self._targets = settings.targets
+        self._files = tls.credential_files(settings)
+        self._credentials = self._files.read() if self._files else None
+        self._metadata = () if self._files else ((SERVICE_KEY, name),)
+        self._open: dict[str, MeshChannel] = {}
+        self._retiring: set[asyncio.Task[None]] = set()
+
+    def channel(self, service: str) -> MeshChannel:
+        """Return the channel to a service, always the same one."""
+        if service not in self._open:
+            self._open[service] = MeshChannel(
+                lambda contracts: self._connect(service, contracts), self._retire, self._metadata
+            )
+        return self._open[service]
+
+    async def watch_certificates(self) -> None:
+        """Renew every channel when the certificate files change, until cancelled."""
+        while self._files and self._credentials:
+            await asyncio.sleep(_PERIOD_SECONDS)
+            fresh = await asyncio.to_thread(self._files.changed, self._credentials)
+            if fresh is not None:
+                self._credentials = fresh
+                for channel in self._open.values():
+                    channel.renew()
+
+    async def close(self) -> None:
+        """Close every channel, and those that were still draining."""
+        for task in self._retiring:
+            task.cancel()
+        await asyncio.gather(*self._retiring, return_exceptions=True)
+        for channel in self._open.values():
+            await channel.close()
+
+    def _connect(self, service: str, contracts: Iterable[ServiceDescriptor]) -> grpc.aio.Channel:
+        target = self._targets.get(service, f"dns:///{service}:50051")
+        config = json.dumps(service_config(contracts, timeouts=False))
+        options = (*_OPTIONS, ("grpc.service_config", config))
+        if self._credentials is None:
+            return grpc.aio.insecure_channel(target, options)
+        return grpc.aio.secure_channel(
+            target,
+            tls.channel_credentials(self._credentials),
+            (*options, ("grpc.ssl_target_name_override", service)),
+        )
+
+    def _retire(self, connection: grpc.aio.Channel) -> None:
+        task = asyncio.create_task(connection.close(_RETIRED_SECONDS), name="retired channel")
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)

@@ -1,0 +1,120 @@
+"""Distributed traces, by OpenTelemetry and W3C Trace Context.
+
+    traceparent = 00-<trace id, 32 hex>-<span id, 16 hex>-<flags, 2 hex>
+
+What began elsewhere is sampled as it was there; what begins here, by SOUK_TRACE_RATIO. Spans go
+where OTEL_EXPORTER_OTLP_ENDPOINT says; without it nothing is recorded, nor the SDK imported.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace import (
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    SpanKind,
+    StatusCode,
+    TraceFlags,
+)
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from services.mesh.settings import MeshSettings
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import SpanProcessor
+
+TRACEPARENT = "traceparent"
+
+_TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
+_PROPAGATOR = TraceContextTextMapPropagator()
+_EMPTY = Context()
+_tracer = trace.get_tracer("services.mesh")
+
+
+@contextmanager
+def recording(name: str, settings: MeshSettings) -> Iterator[None]:
+    """Record the spans of the service `name` and send them off; what is left is sent at the end."""
+    if not os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
+        yield
+        return
+    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import (  # noqa: PLC0415
+        OTLPSpanExporter,
+    )
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+
+    with recording_to(BatchSpanProcessor(OTLPSpanExporter()), name, settings.trace_ratio):
+        yield
+
+
+@contextmanager
+def recording_to(processor: "SpanProcessor", name: str, ratio: float) -> Iterator[None]:
+    """Record the spans of the service `name` to `processor`."""
+    from opentelemetry.sdk.resources import SERVICE_NAME, Resource  # noqa: PLC0415
+    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
+    from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio  # noqa: PLC0415
+
+    provider = TracerProvider(
+        sampler=ParentBasedTraceIdRatio(ratio),
+        resource=Resource.create({SERVICE_NAME: name}),
+        shutdown_on_exit=False,
+    )
+    provider.add_span_processor(processor)
+    trace.set_tracer_provider(provider)
+    try:
+        yield
+    finally:
+        provider.shutdown()
+
+
+def server_span(rpc: str, metadata: Mapping[str, str]) -> Span:
+    """Return the span of a call that arrived with `metadata`, a child of the caller's.
+
+    A call that is not sampled costs no span: the caller's context is passed on as it is.
+    """
+    header = metadata.get(TRACEPARENT)
+    parts = _TRACEPARENT.fullmatch(header) if header else None
+    if parts is None:
+        return _tracer.start_span(rpc, context=_EMPTY, kind=SpanKind.SERVER)
+    if int(parts[3], 16) & TraceFlags.SAMPLED:
+        parent = _PROPAGATOR.extract(metadata, context=_EMPTY)
+        return _tracer.start_span(rpc, context=parent, kind=SpanKind.SERVER)
+    return NonRecordingSpan(SpanContext(int(parts[1], 16), int(parts[2], 16), is_remote=True))
+
+
+def client_span(rpc: str) -> Span:
+    """Return the span of a call to another service, a child of what runs now.
+
+    What is not sampled needs no child: it is what runs now that is handed on.
+    """
+    current = trace.get_current_span()
+    return _tracer.start_span(rpc, kind=SpanKind.CLIENT) if current.is_recording() else current
+
+
+def end(span: Span, code: str, *, is_error: bool) -> None:
+    """End the span of a call with the status code called `code`."""
+    if span.is_recording():
+        span.set_attribute("rpc.system", "grpc")
+        span.set_attribute("rpc.grpc.status_code", code)
+        if is_error:
+            span.set_status(StatusCode.ERROR)
+        span.end()
+
+
+def traceparent(span: Span) -> str | None:
+    """Return the header that makes others continue `span`, None if there is nothing to continue."""
+    context = span.get_span_context()
+    if not context.is_valid:
+        return None
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+
+
+def trace_id(span: Span) -> str | None:
+    """Return the trace's id as it stands in `traceparent`, None if there is no trace."""
+    context = span.get_span_context()
+    return f"{context.trace_id:032x}" if context.is_valid else None
