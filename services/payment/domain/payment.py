@@ -119,9 +119,10 @@ class Payment:
 
         Should it still be on its way, the void either undoes it or keeps it from being done.
         """
-        if self.open_key != self.key("authorize"):
+        key = self.key("void")
+        if self.open_key != self.key("authorize") or self.last(key):
             return self
-        return self._begin(self.key("void"), TransactionType.VOID, self.amount, at=at)
+        return self._begin(key, TransactionType.VOID, self.amount, at=at)
 
     def refund(self, refund_id: str, amount: Amount | None, *, at: datetime) -> "Payment":
         """Gives money back, all that is left if `amount` is None; `refund_id` keeps refunds apart.
@@ -159,10 +160,6 @@ class Payment:
         last = self.last(provider_key)
         if last is not None and last.outcome is TransactionOutcome.DECLINED:
             raise PaymentDeclined("the provider refused", payment_id=str(self.payment_id))
-
-    def _settled(self, step: str) -> bool:
-        last = self.last(self.key(step))
-        return last is not None and last.definite
 
     def _conflict(self, message: str) -> StateConflict:
         state = f"PAYMENT_STATE_{self.state}"
@@ -202,13 +199,15 @@ class Payment:
             provider_reference=reference,
             create_time=at,
         )
-        return replace(self, transactions=(*self.transactions, noted))
+        answered = noted.type is TransactionType.AUTHORIZE and noted.definite
+        token = "" if answered else self.payment_token
+        return replace(self, transactions=(*self.transactions, noted), payment_token=token)
 
     def _done(self, operation: Transaction) -> dict[str, Any]:
         """Returns the fields that change when the open operation is done."""
         match operation.type:
             case TransactionType.AUTHORIZE:
-                return {"open_key": None, "state": PaymentState.AUTHORIZED, "payment_token": ""}
+                return {"open_key": None, "state": PaymentState.AUTHORIZED}
             case TransactionType.CAPTURE:
                 captured = operation.amount
                 return {"open_key": None, "state": PaymentState.CAPTURED, "captured": captured}
@@ -224,13 +223,22 @@ class Payment:
         """Returns the fields that change when the provider refuses the open operation."""
         match operation.type:
             case TransactionType.AUTHORIZE:
-                return {"open_key": None, "state": PaymentState.DECLINED, "payment_token": ""}
+                return {"open_key": None, "state": PaymentState.DECLINED}
             case TransactionType.REFUND:
                 return {"open_key": None, "state": PaymentState.CAPTURED}
-            case TransactionType.VOID if not self._settled("authorize"):
-                return {"open_key": self.key("authorize")}
-            case TransactionType.CAPTURE | TransactionType.VOID:
+            case TransactionType.CAPTURE:
                 return {"open_key": None, "state": PaymentState.AUTHORIZED}
+            case TransactionType.VOID:
+                return self._after_void_refused()
+
+    def _after_void_refused(self) -> dict[str, Any]:
+        """Returns what the authorization has left, which may have been answered since or not."""
+        authorization = self.last(self.key("authorize"))
+        if authorization is None or not authorization.definite:
+            return {"open_key": self.key("authorize")}
+        refused = authorization.outcome is TransactionOutcome.DECLINED
+        state = PaymentState.DECLINED if refused else PaymentState.AUTHORIZED
+        return {"open_key": None, "state": state}
 
 
 def begun(
