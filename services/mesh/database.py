@@ -19,7 +19,7 @@ the transaction, or an idempotency key.
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -84,7 +84,14 @@ class Database:
                 raise
             raise mapped from error
         finally:
-            await self._pool.release(conn, timeout=_CLOSE_SECONDS)
+            await self._give_back(conn)
+
+    async def _give_back(self, conn: "PoolConnectionProxy[asyncpg.Record]") -> None:
+        if is_lost(conn):
+            # Else the pool warns of listeners that nobody could remove any more.
+            with suppress(asyncpg.InterfaceError):
+                conn.terminate()
+        await self._pool.release(conn, timeout=_CLOSE_SECONDS)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:

@@ -9,13 +9,19 @@
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 from uuid import UUID, uuid5
 
 import structlog
 from google.protobuf import json_format
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace import SpanKind
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from prometheus_client import Counter
 
 from services.mesh import backoff, inbox
@@ -24,6 +30,7 @@ from services.mesh.errors import Unavailable
 from souk.mesh.v1.event_pb2 import Event
 
 _log = structlog.get_logger(__name__)
+_tracer = trace.get_tracer("services.mesh")
 
 _EVENTS = Counter(
     "souk_events_consumed_total",
@@ -112,7 +119,9 @@ class EventHandling:
         number = await self._count(event_id) if delivered_before else 1
         while number <= self._limit:
             try:
-                await _through_outages(lambda: self._effect(event_id, event))
+                with _continued_trace(event):
+                    effect = partial(self._effect, event_id, event, first_try=number == 1)
+                    await _through_outages(effect)
             except Exception as failure:  # noqa: BLE001 - one event must not keep the next from coming
                 error = f"{type(failure).__name__}: {failure}"
                 _log.warning("event failed", event_id=event.event_id, type=event.type, error=error)
@@ -130,12 +139,13 @@ class EventHandling:
 
         return await _through_outages(count)
 
-    async def _effect(self, event_id: UUID, event: Event) -> None:
+    async def _effect(self, event_id: UUID, event: Event, *, first_try: bool) -> None:
         async with self._db.transaction() as conn:
             new = await inbox.record(conn, event_id)
             if new:
                 await self._handler(conn, event)
-            await inbox.forget_tries(conn, event_id)
+            if not first_try:
+                await inbox.forget_tries(conn, event_id)
         _EVENTS.labels(self._stream, "handled" if new else "known").inc()
 
     async def _bury(self, event_id: UUID, letter: DeadLetter) -> None:
@@ -148,6 +158,22 @@ class EventHandling:
         await _through_outages(bury)
         _EVENTS.labels(self._stream, "dead_letter").inc()
         _log.error("dead letter", stream=self._stream, entry=letter.entry_id, error=letter.error)
+
+
+@contextmanager
+def _continued_trace(event: Event) -> Iterator[None]:
+    """Makes what runs in the block part of the trace of the call that caused the event."""
+    carrier = {"traceparent": event.traceparent}
+    parent = TraceContextTextMapPropagator().extract(carrier, context=Context())
+    with _tracer.start_as_current_span(
+        event.type,
+        context=parent,
+        kind=SpanKind.CONSUMER,
+        # The text of an exception may hold what must not leave the process.
+        record_exception=False,
+        set_status_on_exception=False,
+    ):
+        yield
 
 
 async def _through_outages(work: Callable[[], Awaitable[T]]) -> T:

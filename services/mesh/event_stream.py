@@ -14,7 +14,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
-import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
@@ -29,8 +28,6 @@ from services.mesh.event_handling import (
 )
 
 __all__ = ["Consumer", "DeadLetter", "DeadLetterHandler", "Handler"]
-
-_log = structlog.get_logger(__name__)
 
 _BATCH = 32
 _BLOCK_MILLISECONDS = 2_000  # shorter than the client's socket timeout

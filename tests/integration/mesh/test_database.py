@@ -103,6 +103,17 @@ async def test_lost_connection(db: Database) -> None:
     assert await count(db) == 2
 
 
+async def test_own_reason(db: Database) -> None:
+    """A block that ends for its own reason keeps it, even on a lost connection."""
+    with pytest.raises(ZeroDivisionError):
+        async with db.transaction() as conn, db.connection() as other:
+            pid = await conn.fetchval("SELECT pg_backend_pid()")
+            await other.execute("SELECT pg_terminate_backend($1, 1000)", pid)
+            with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+                await conn.execute("SELECT 1")
+            raise ZeroDivisionError
+
+
 async def test_cancelled(db: Database) -> None:
     """A transaction cancelled in a statement is rolled back and its connection is usable again."""
     begun = asyncio.Event()

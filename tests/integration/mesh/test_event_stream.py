@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from google.protobuf import json_format
+from opentelemetry import trace
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ConstantBackoff
@@ -28,6 +29,7 @@ from souk.order.v1.order_events_pb2 import OrderCreated
 from tests.conftest import Eventually
 
 GROUP = "notification"
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 _DYING_CONSUMER = """
 import asyncio, os, signal, sys
@@ -64,11 +66,13 @@ class Shop:
     stream: str
     fails: Callable[[Event], Exception | None] = lambda _: None
     letters: list[DeadLetter] = field(default_factory=list)
+    traces: set[str] = field(default_factory=set)
     new_groups: int = 0
 
     async def handle(self, conn: Connection, event: Event) -> None:
         """Has an effect, and then fails if it should."""
         await conn.execute("INSERT INTO effects VALUES ($1)", event.event_id)
+        self.traces.add(f"{trace.get_current_span().get_span_context().trace_id:032x}")
         if error := self.fails(event):
             raise error
 
@@ -106,6 +110,7 @@ class Shop:
         """Publishes an event and returns its id."""
         event = Event(event_id=event_id or str(new_id()), type="order.created")
         event.payload.Pack(OrderCreated(order_id="7"))
+        event.traceparent = TRACEPARENT
         await self.redis.xadd(self.stream, {"event": json_format.MessageToJson(event)})
         return event.event_id
 
@@ -168,6 +173,14 @@ async def test_each_once_in_order(shop: Shop, eventually: Eventually) -> None:
         await eventually(shop.is_done)
     assert await shop.effects() == before + after
     assert shop.new_groups == 1
+
+
+async def test_trace(shop: Shop, eventually: Eventually) -> None:
+    """An event is handled in the trace of the call that caused it."""
+    await shop.add()
+    async with shop.consuming():
+        await eventually(shop.is_done)
+    assert shop.traces == {"0af7651916cd43dd8448eb211c80319c"}
 
 
 async def test_delivered_twice(shop: Shop, eventually: Eventually) -> None:

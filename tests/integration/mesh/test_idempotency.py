@@ -196,6 +196,16 @@ async def test_takeover(db: Database, keys: IdempotencyKeys) -> None:
     assert (await keys.join(SCOPE)).response(CreateOrderResponse) == RESPONSE
 
 
+async def test_takeover_with_other_request(db: Database, keys: IdempotencyKeys) -> None:
+    """After the lease, too, the same key with another request is refused."""
+    await begin_fresh(db, keys)
+    await end_lease(db)
+    other = CreateOrderRequest(payment_token="tok_declined", request_id="k1")
+    with pytest.raises(IdempotencyKeyReused):
+        async with db.transaction() as conn:
+            await keys.claim(conn, SCOPE, other)
+
+
 async def test_takeover_by_one(db: Database, keys: IdempotencyKeys) -> None:
     """Of many repetitions after the lease, one takes over."""
     await begin_fresh(db, keys)

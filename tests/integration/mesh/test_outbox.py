@@ -12,6 +12,8 @@ from uuid import UUID
 import asyncpg
 import pytest
 from google.protobuf import json_format
+from opentelemetry import trace
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 from prometheus_client import REGISTRY
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -133,6 +135,17 @@ async def test_envelope(db: Database, redis: Redis, unique: str, eventually: Eve
             return bool(message) and message["data"] == text
 
         await eventually(announced)
+
+
+async def test_trace(db: Database) -> None:
+    """An event carries the trace of the call that caused it, and none outside of a trace."""
+    await append(db)
+    span = NonRecordingSpan(SpanContext(0xABC, 0xDEF, is_remote=False, trace_flags=TraceFlags(1)))
+    with trace.use_span(span):
+        await append(db)
+    async with db.connection() as conn:
+        rows = await conn.fetch("SELECT traceparent FROM outbox ORDER BY position")
+    assert [row["traceparent"] for row in rows] == ["", f"00-{0xABC:032x}-{0xDEF:016x}-01"]
 
 
 async def test_rolled_back(db: Database, redis: Redis, unique: str, eventually: Eventually) -> None:
