@@ -6,8 +6,11 @@
 Plain ANSI colours, and none when the output is no terminal or `NO_COLOR` is set (no-color.org).
 """
 
+import contextlib
 import os
 import sys
+from collections import deque
+from collections.abc import Iterator
 from typing import TextIO
 
 _RESET = "\x1b[0m"
@@ -15,6 +18,7 @@ _BOLD, _DIM, _RED, _GREEN, _YELLOW = "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[32m
 # Blue, magenta, cyan, and their bright kin: red, green and yellow say how something went.
 _NAME_COLOURS = ("\x1b[34m", "\x1b[35m", "\x1b[36m", "\x1b[94m", "\x1b[95m", "\x1b[96m")
 _NAME_WIDTH = 12
+_MOST_HELD = 200
 
 
 class Console:
@@ -22,6 +26,7 @@ class Console:
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stdout
+        self._held: deque[str] | None = None
         self._colours: dict[str, str] = {}
         self._coloured = self._stream.isatty() and not os.environ.get("NO_COLOR")
 
@@ -48,12 +53,29 @@ class Console:
         """Says what ended the command."""
         self.line(self._paint(f"  ✗ {text}", _RED))
 
+    @contextlib.contextmanager
+    def holding_logs(self) -> Iterator[None]:
+        """Keeps the children's output back for the length of the block; it shows if that fails."""
+        self._held = deque(maxlen=_MOST_HELD)
+        try:
+            yield
+        except Exception:
+            for line in self._held:
+                self.line(line)
+            raise
+        finally:
+            self._held = None
+
     def log(self, name: str, text: str) -> None:
         """Writes one line of a child's output under its name."""
         if name not in self._colours:
             self._colours[name] = _NAME_COLOURS[len(self._colours) % len(_NAME_COLOURS)]
         prefix = self._paint(f"{name:<{_NAME_WIDTH}} |", self._colours[name])
-        self.line(f"{prefix} {text}")
+        line = f"{prefix} {text}"
+        if self._held is None:
+            self.line(line)
+        else:
+            self._held.append(line)
 
     def _paint(self, text: str, colour: str) -> str:
         return f"{colour}{text}{_RESET}" if self._coloured else text

@@ -74,7 +74,8 @@ async def up(folder: DataFolder, options: Options, console: Console) -> None:
         with _cancelled_by_signals(supervisor):
             async with supervisor, _announced_end(console):
                 console.heading(f"Starting Souk on {folder.path}")
-                where = await _start(folder, options, console, supervisor)
+                with console.holding_logs():
+                    where = await _start(folder, options, console, supervisor)
                 seconds = time.monotonic() - began
                 with _findable(folder, where), contextlib.suppress(asyncio.CancelledError):
                     welcome.show(console, where, accounts.ensure(folder), seconds)
@@ -111,12 +112,15 @@ async def _start(
 ) -> Endpoints:
     """Starts everything, returns once all is ready."""
     launch = await prepare(folder, options, console, supervisor)
-    services = (launch.service(each) for each in topology.SERVICES)
-    await supervisor.start(launch.sandbox(), *services)
-    await supervisor.start(launch.gateway())
-    if options.with_demo:
-        with _timed(console, "demo data"):
-            await loading.load(launch.endpoints, folder, accounts.ensure(folder))
+    async with asyncio.TaskGroup() as group:
+        services = [launch.service(each) for each in topology.SERVICES]
+        serving = group.create_task(supervisor.start(launch.sandbox(), *services))
+        # The gateway waits for no service, and its stage, the later one, is stopped first.
+        group.create_task(supervisor.start(launch.gateway()))
+        await serving
+        if options.with_demo:
+            with _timed(console, "demo data"):
+                await loading.load(launch.endpoints, folder, accounts.ensure(folder))
     return launch.endpoints
 
 

@@ -39,3 +39,23 @@ def test_no_color_is_heeded(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = _Terminal()
     Console(stream).fail("gone")
     assert stream.getvalue() == "  ✗ gone\n"
+
+
+def test_held_logs_are_dropped_when_all_goes_well() -> None:
+    """What children say while they start is not shown when they do."""
+    stream = io.StringIO()
+    console = Console(stream)
+    with console.holding_logs():
+        console.log("order", "starting")
+    console.log("order", "started")
+    assert stream.getvalue() == "order        | started\n"
+
+
+def test_held_logs_are_shown_when_the_start_fails() -> None:
+    """What children said is what explains why they do not start."""
+    stream = io.StringIO()
+    console = Console(stream)
+    with pytest.raises(OSError, match="full"), console.holding_logs():
+        console.log("order", "no space left")
+        raise OSError("disk full")
+    assert stream.getvalue() == "order        | no space left\n"
