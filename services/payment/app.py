@@ -20,6 +20,8 @@ from souk.payment.v1 import payment_service_pb2
 
 _SERVICE = payment_service_pb2.DESCRIPTOR.services_by_name["PaymentService"]
 
+# The RPCs have four seconds (proto/souk/payment/v1/payment_service.proto).
+_LEASE = timedelta(seconds=5)
 _JOIN = timedelta(seconds=3)
 
 
@@ -40,7 +42,7 @@ async def build(settings: Settings, mesh: Mesh) -> AsyncIterator[App]:
             lookup_timeout=settings.provider_lookup_timeout,
         )
         payments = Payments(store=store, provider=provider)
-        keys = IdempotencyKeys(db, wait=_JOIN)
+        keys = IdempotencyKeys(db, lease=_LEASE, wait=_JOIN)
         resolver = Resolver(store=store, payments=payments, interval=settings.resolve_interval)
         servicer = PaymentServicer(
             payments=payments,

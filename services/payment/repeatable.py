@@ -11,6 +11,7 @@ Instead it is repeatable by nature: done again after a crash, it finds what the 
 | is cut off              | does the work again           |
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TypeVar
@@ -19,8 +20,15 @@ from google.protobuf.message import Message
 
 from services.mesh import idempotency, identity
 from services.mesh.database import Database
-from services.mesh.errors import Unavailable
-from services.mesh.idempotency import Fresh, IdempotencyKeys, InProgress, Replay
+from services.mesh.errors import DomainError, Unavailable
+from services.mesh.idempotency import (
+    Claim,
+    Fresh,
+    IdempotencyKeys,
+    InProgress,
+    Replay,
+    Scope,
+)
 from services.mesh.ids import new_id
 from services.payment.domain import PaymentDeclined
 
@@ -47,29 +55,47 @@ class Repeatable:
         `work` is given an id that is the same whenever this call is repeated.
         """
         scope = idempotency.scope(identity.caller(), method=request.DESCRIPTOR.full_name, key=key)
-        async with self._db.transaction() as conn:
-            claim = await self._keys.claim(conn, scope, request, resource=str(new_id()))
-        match claim:
-            case Replay():
-                return claim.response(kind)
+        match await self._claim(scope, request):
+            case Replay() as replay:
+                return replay.response(kind)
             case InProgress():
                 return (await self._keys.join(scope)).response(kind)
-            case Fresh():
+            case Fresh() as claim:
                 return await self._work(claim, work)
 
     async def _work(self, claim: Fresh, work: Callable[[str], Awaitable[M]]) -> M:
         try:
             response = await work(claim.resource)
+            async with self._db.transaction() as conn:
+                await self._keys.record_response(conn, claim, response)
         except PaymentDeclined as error:
             async with self._db.transaction() as conn:
                 await self._keys.record_error(conn, claim, error)
             raise
         except BaseException:
-            # Cancellations too: the next to call shall not wait until the claim lapses. Without a
-            # database it has to.
-            with suppress(Unavailable):
-                await self._keys.release(claim)
+            # Cancellations too. An answer that was recorded all the same stays.
+            await self._release(claim)
             raise
-        async with self._db.transaction() as conn:
-            await self._keys.record_response(conn, claim, response)
         return response
+
+    async def _claim(self, scope: Scope, request: Message) -> Claim:
+        """Claims the key; if cut off meanwhile, gives it back, since the claim may be committed."""
+
+        async def claim() -> Claim:
+            async with self._db.transaction() as conn:
+                return await self._keys.claim(conn, scope, request, resource=str(new_id()))
+
+        claiming = asyncio.create_task(claim())
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            with suppress(DomainError):
+                claimed = await claiming
+                if isinstance(claimed, Fresh):
+                    await self._release(claimed)
+            raise
+
+    async def _release(self, claim: Fresh) -> None:
+        """Lets the next one begin at once; without a database it has to wait until it lapses."""
+        with suppress(Unavailable):
+            await self._keys.release(claim)
