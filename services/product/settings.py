@@ -1,0 +1,26 @@
+"""What the product service can be told."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from services.mesh.settings import MeshSettings, Secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings(MeshSettings):
+    """The settings of the product service.
+
+    `mongo_url`: its MongoDB; the database is the one that the URL names, else `product`.
+    `mongo_timeout`: how long one operation may take, finding a server included.
+    `sweep_interval`: how often expired reservations are put back.
+    `reservation_kept`: how long a product's document remembers a committed or released reservation.
+    `watch_interval`: how often the stock of watched products is read.
+    `watch_limit`: how many may watch at the same time.
+    """
+
+    mongo_url: Secret
+    mongo_timeout: timedelta = timedelta(seconds=2)
+    sweep_interval: timedelta = timedelta(seconds=1)
+    reservation_kept: timedelta = timedelta(hours=1)
+    watch_interval: timedelta = timedelta(milliseconds=500)
+    watch_limit: int = 1000
