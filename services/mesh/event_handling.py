@@ -112,6 +112,11 @@ class EventHandling:
             )
             await self._bury(event_id, letter)
 
+    async def forget_old(self) -> None:
+        """Keeps the inbox within its retention."""
+        async with self._db.connection() as conn:
+            await inbox.reap(conn)
+
     async def _try(self, event_id: UUID, event: Event, *, delivered_before: bool) -> str | None:
         """Returns None once the event is handled, or the last error when no try is left."""
         error = _ENDED

@@ -126,6 +126,7 @@ class Consumer:
             if start == b"0-0":
                 break
         await self._forget_the_gone()
+        await self._handling.forget_old()
         self._next_takeover = time.monotonic() + self._abandoned.total_seconds() / 2
 
     async def _forget_the_gone(self) -> None:

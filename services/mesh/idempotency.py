@@ -43,6 +43,7 @@ RETENTION = timedelta(hours=72)
 
 _SOON = timedelta(milliseconds=100)
 _LATER = timedelta(seconds=2)
+_REAP_SECONDS = 3600
 
 _CLAIM = """
     INSERT INTO idempotency_keys AS mine
@@ -263,6 +264,14 @@ class IdempotencyKeys:
         except TimeoutError:
             pass
         raise _in_progress(found.remaining if isinstance(found, InProgress) else timedelta(0))
+
+    async def run(self) -> None:
+        """Forgets old keys every now and then, until cancelled; a worker of the app."""
+        await backoff.repeat(self._reap_hourly, despite=(DomainError,), name="old keys")
+
+    async def _reap_hourly(self) -> None:
+        await self.reap()
+        await asyncio.sleep(_REAP_SECONDS)
 
     async def reap(self) -> int:
         """Deletes what is older than the retention; returns how many keys."""

@@ -17,8 +17,9 @@ from uuid import UUID
 
 from google.protobuf.any_pb2 import Any
 from google.protobuf.message import Message
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from opentelemetry import trace
 
+from services.mesh import traces
 from services.mesh.database import Connection
 from services.mesh.ids import new_id
 
@@ -66,7 +67,7 @@ async def append(conn: Connection, *, type: str, aggregate_id: UUID, payload: Me
         event_id,
         type,
         str(aggregate_id),
-        _traceparent(),
+        traces.traceparent(trace.get_current_span()) or "",
         packed.SerializeToString(deterministic=True),
         CHANNEL,
     )
@@ -84,10 +85,3 @@ async def replay(conn: Connection, *, since: datetime) -> int:
 async def reap(conn: Connection, *, keep: timedelta) -> int:
     """Deletes events that were published longer than `keep` ago; returns how many."""
     return len(await conn.fetch(_REAP, keep))
-
-
-def _traceparent() -> str:
-    """Returns the W3C trace context of the current call, empty without one."""
-    carrier: dict[str, str] = {}
-    TraceContextTextMapPropagator().inject(carrier)
-    return carrier.get("traceparent", "")

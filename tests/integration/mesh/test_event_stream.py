@@ -325,6 +325,27 @@ async def test_redis_lost_everything(shop: Shop, tmp_path: Path, eventually: Eve
     assert shop.new_groups == 2
 
 
+async def test_retention(shop: Shop, eventually: Eventually) -> None:
+    """The inbox forgets what was handled long ago, and nothing younger."""
+    async with shop.db.connection() as conn:
+        for days in (59, 61):
+            await conn.execute(
+                "INSERT INTO inbox VALUES (gen_random_uuid(), now() - make_interval(days => $1))",
+                days,
+            )
+
+    async def ages() -> list[int]:
+        async with shop.db.connection() as conn:
+            rows = await conn.fetch("SELECT extract(day FROM now() - handled_at)::int FROM inbox")
+        return [row[0] for row in rows]
+
+    async def only_the_young() -> bool:
+        return await ages() == [59]
+
+    async with shop.consuming():
+        await eventually(only_the_young)
+
+
 async def test_trim(shop: Shop) -> None:
     """What every group has handled goes when it is old; what one has not handled stays."""
     for _ in range(1000):
