@@ -26,7 +26,7 @@ from services.mesh.policy import ContractError
 from services.mesh.server import CannotListen
 from services.mesh.settings import MeshSettings, SettingsError
 
-__all__ = ["App", "Check", "KeySource", "Mesh", "Process", "Worker", "main", "run"]
+__all__ = ["App", "Check", "KeySource", "Mesh", "Process", "Worker", "main", "run", "serving"]
 
 S = TypeVar("S", bound=MeshSettings)
 
@@ -99,18 +99,29 @@ async def _migrate(process: Process[S], values: S) -> int:
 
 async def _serve(process: Process[S], values: S) -> int:
     stop = asyncio.create_task(_stop_signal(), name="stop signal")
-    async with (
-        clients.open_mesh(process.name, values) as mesh,
-        process.build(values, mesh) as app,
-        _working(app.workers) as workers,
-        server.serving(app, mesh),
-    ):
+    async with serving(process, values) as workers:
         done, _ = await asyncio.wait([stop, *workers], return_when=asyncio.FIRST_COMPLETED)
         ended = [task for task in workers if task in done]
         for task in ended:
             _log.error("worker ended", worker=task.get_name(), exc_info=task.exception())
     stop.cancel()
     return 1 if ended else 0
+
+
+@asynccontextmanager
+async def serving(process: Process[S], values: S) -> AsyncIterator[list[asyncio.Task[None]]]:
+    """Serve the process on the running loop until the block is left, then drain.
+
+    Yields its workers' tasks; none of them is to end before. Raises ContractError, SettingsError or
+    CannotListen.
+    """
+    async with (
+        clients.open_mesh(process.name, values) as mesh,
+        process.build(values, mesh) as app,
+        _working(app.workers) as workers,
+        server.serving(app, mesh),
+    ):
+        yield workers
 
 
 @asynccontextmanager

@@ -26,7 +26,7 @@ every_rpc = pytest.mark.parametrize("rpc", [*RPCS, *STOREFRONT], ids=str)
 @every_rpc
 def test_an_rpc_has_a_route_unless_it_is_internal(rpc: Rpc):
     """People reach an RPC over REST; only services reach one without a route."""
-    has_route = rpc.method.GetOptions().HasExtension(annotations_pb2.http)
+    has_route = rpc.method.GetOptions().HasExtension(annotations_pb2.http)  # type: ignore[arg-type]  # its stubs lack the extension type
 
     assert has_route == (rpc.policy.access != Access.ACCESS_INTERNAL)
 

@@ -1,12 +1,12 @@
 """Builds, for any request type, a message with every field set that breaks no rule."""
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
+from buf.validate import validate_pb2
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
-
-from buf.validate import validate_pb2
 
 # One of them matches any pattern of the contracts; a new pattern may need a new one.
 _TEXTS = ("tok_ok", "sku-1", "coffee", "+491701234567", "0123456789abcdef" * 4)
@@ -32,7 +32,8 @@ def is_message(field: FieldDescriptor) -> bool:
 
 def fill(message: Message) -> Message:
     """Set every field of `message` to something valid and return it."""
-    for field in message.DESCRIPTOR.fields:
+    fields: Iterable[Any] = message.DESCRIPTOR.fields
+    for field in fields:
         rules = rules_of(field)
         if field.is_repeated:
             _add_item(message, field, rules.repeated.items)

@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from buf.validate import validate_pb2
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
+from google.type import money_pb2
 
-from buf.validate import validate_pb2
+from souk.notification.v1 import notification_pb2
 from tests.contract.valid import fill, fill_message, is_message, rules_of, value
 
 Change = Callable[[Message], None]
@@ -44,7 +46,7 @@ def broken_rules(message: Descriptor, path: str = "") -> Iterator[Broken]:
         for rule_id, change in _changes(field, rules):
             yield Broken(rule_id=rule_id, path=name, change=_at(path, change))
         if field.is_repeated:
-            for rule_id, content in _values(field, rules.repeated.items):
+            for rule_id, content in _values(rules.repeated.items):
                 change = _set_item(field.name, content)
                 yield Broken(rule_id=rule_id, path=f"{name}[0]", change=_at(path, change))
         if field.message_type is not None and field.message_type.file.package.startswith("souk."):
@@ -64,26 +66,16 @@ def _changes(
     if field.is_repeated:
         yield from _list_changes(field, rules.repeated)
     else:
-        for rule_id, content in _values(field, rules):
+        for rule_id, content in _values(rules):
             yield rule_id, _set(field.name, content)
 
 
-def _values(
-    field: FieldDescriptor, rules: validate_pb2.FieldRules
-) -> Iterator[tuple[str, object]]:
+def _values(rules: validate_pb2.FieldRules) -> Iterator[tuple[str, object]]:
     """Tell the values of one item or singular field that break its rules."""
-    text, number, choice = rules.string, rules.int32, rules.enum
     # An empty text breaks nothing where it means that the field is not given.
-    if text.min_len and rules.ignore != validate_pb2.IGNORE_IF_ZERO_VALUE:
-        yield "string.min_len", "x" * (text.min_len - 1)
-    if text.max_len:
-        yield "string.max_len", "x" * (text.max_len + 1)
-    if text.pattern:
-        yield "string.pattern", "!"
-    if text.uuid:
-        yield "string.uuid", "no-uuid"
-    if text.email:
-        yield "string.email", "no-email"
+    may_be_empty = rules.ignore == validate_pb2.IGNORE_IF_ZERO_VALUE
+    yield from _texts(rules.string, may_be_empty=may_be_empty)
+    number, choice, span = rules.int32, rules.enum, rules.duration
     if number.HasField("gte"):
         yield "int32.gte_lte", number.gte - 1
         yield "int32.gte_lte", number.lte + 1
@@ -94,8 +86,21 @@ def _values(
     for each in choice.not_in:
         yield "enum.not_in", each
     if rules.HasField("duration"):
-        yield "duration.gte_lte", rules.duration.gte.seconds - 1
-        yield "duration.gte_lte", rules.duration.lte.seconds + 1
+        yield "duration.gte_lte", span.gte.seconds - 1
+        yield "duration.gte_lte", span.lte.seconds + 1
+
+
+def _texts(rules: validate_pb2.StringRules, *, may_be_empty: bool) -> Iterator[tuple[str, object]]:
+    if rules.min_len and not may_be_empty:
+        yield "string.min_len", "x" * (rules.min_len - 1)
+    if rules.max_len:
+        yield "string.max_len", "x" * (rules.max_len + 1)
+    if rules.pattern:
+        yield "string.pattern", "!"
+    if rules.uuid:
+        yield "string.uuid", "no-uuid"
+    if rules.email:
+        yield "string.email", "no-email"
 
 
 def _list_changes(
@@ -156,14 +161,23 @@ def _repeat_first(items: Any) -> None:
     items.add().CopyFrom(items[0])
 
 
+def _ask_for_sms(preferences: Any) -> None:
+    preferences.channels.append(notification_pb2.CHANNEL_SMS)
+    preferences.ClearField("phone_number")
+
+
+def _make_free(money: Any) -> None:
+    money.CopyFrom(money_pb2.Money(currency_code="EUR"))
+
+
 _CEL: dict[str, Callable[[Any], None]] = {
     "amount.valid": lambda money: setattr(money, "units", -1),
     "items.unique": _repeat_first,
     "postal_address.complete": lambda address: setattr(address, "region_code", "d"),
     "postal_address.length": lambda address: setattr(address, "locality", "x" * 201),
-    "preferences.phone_number": lambda it: (it.channels.append(3), it.ClearField("phone_number")),
+    "preferences.phone_number": _ask_for_sms,
     "price.currency": lambda money: setattr(money, "currency_code", "euro"),
-    "price.positive": lambda money: money.Clear() or setattr(money, "currency_code", "EUR"),
+    "price.positive": _make_free,
     "product.price": lambda product: product.ClearField("price"),
     "product.product_id": lambda product: product.ClearField("product_id"),
     "product.sku": lambda product: product.ClearField("sku"),

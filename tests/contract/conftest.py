@@ -1,0 +1,142 @@
+"""pytest-grpc's fixtures over the real services.
+
+| fixture               | scope   | gives                                                         |
+|-----------------------|---------|---------------------------------------------------------------|
+| `shop`                | session | the five services of `shop.py`, running                       |
+| `process`             | module  | the name of the service under test; a module says which       |
+| `grpc_addr`           | module  | where it answers, in place of pytest-grpc's own port          |
+| `grpc_server`         | module  | the running service, in place of pytest-grpc's own server     |
+| `grpc_create_channel` | module  | pytest-grpc's, with the developer's certificate by default    |
+| `grpc_channel`        | module  | pytest-grpc's own, and so is `grpc_stub`                       |
+| `channel_as`          | module  | `channel_as("order")`: a channel with another's certificate   |
+"""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, ExitStack
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from services.local import ports, readiness
+from services.local.program import Program, running
+from tests.conftest import MakeDatabase
+from tests.contract import shop as shops
+from tests.contract.contracts import MODULES, RPCS
+from tests.contract.shop import Shop
+from tests.contract.violations import broken_rules
+
+CreateChannel = Callable[..., grpc.Channel]
+ChannelAs = Callable[[str], grpc.Channel]
+
+
+@pytest.fixture(scope="session")
+async def shop(
+    make_database: MakeDatabase,
+    redis_url: str,
+    mongo_url: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[Shop]:
+    """Runs the five services until the session ends."""
+    folder = tmp_path_factory.mktemp("shop")
+    async with AsyncExitStack() as stack:
+        sandbox = ports.address(ports.free()[0])
+        await stack.enter_async_context(running(_sandbox(sandbox, folder)))
+        urls = {
+            "redis": redis_url,
+            "mongo": f"{mongo_url.rstrip('/')}/contract",
+            "sandbox": f"http://{sandbox}",
+            **{name: await make_database() for name in MODULES if name != "product"},
+        }
+        yield await asyncio.to_thread(stack.enter_context, shops.serving(folder, urls))
+
+
+def _sandbox(address: str, folder: Path) -> Program:
+    return Program(
+        name="sandbox",
+        argv=(sys.executable, "-m", "services.sandbox"),
+        environment={
+            "SOUK_SANDBOX_LISTEN": address,
+            "SOUK_SANDBOX_LEDGER": str(folder / "ledger.sqlite3"),
+            "SOUK_SANDBOX_API_KEY": shops.PROVIDER_API_KEY,
+        },
+        check=lambda: readiness.check_http(address, "/healthz"),
+        log=folder / "sandbox.log",
+    )
+
+
+@pytest.fixture(scope="module")
+def process(request: pytest.FixtureRequest) -> str:
+    """Names the service under test, as the parameter says."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(scope="module")
+def grpc_addr(shop: Shop, process: str) -> str:
+    """Tells where the service under test answers."""
+    return shop.addresses[process]
+
+
+@pytest.fixture(scope="module")
+def grpc_server(shop: Shop) -> Shop:
+    """Gives what serves: the mesh's own server, which has started already."""
+    return shop
+
+
+@pytest.fixture(scope="module")
+def grpc_create_channel(shop: Shop, grpc_create_channel: CreateChannel) -> CreateChannel:
+    """Opens channels as pytest-grpc does, with the developer's certificate if none is given."""
+
+    def create(
+        credentials: grpc.ChannelCredentials | None = None, options: Any = None
+    ) -> grpc.Channel:
+        return grpc_create_channel(credentials or shop.credentials("developer"), options)
+
+    return create
+
+
+@pytest.fixture(scope="module")
+def channel_as(shop: Shop, grpc_create_channel: CreateChannel) -> Iterator[ChannelAs]:
+    """Opens one channel per identity and closes them all."""
+    with ExitStack() as stack:
+
+        @cache
+        def channel(identity: str) -> grpc.Channel:
+            return stack.enter_context(grpc_create_channel(shop.credentials(identity)))
+
+        yield channel
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Gives every RPC, with the process that serves it, to the tests that ask for an `rpc`.
+
+    A test that asks for a `broken` rule too gets each rule of each RPC.
+    """
+    if not {"rpc", "process"} <= set(metafunc.fixturenames):
+        return
+    if "broken" in metafunc.fixturenames:
+        cases = [
+            (rpc.process, rpc, broken)
+            for rpc in RPCS
+            for broken in broken_rules(rpc.method.input_type)
+        ]
+        metafunc.parametrize(
+            ("process", "rpc", "broken"),
+            cases,
+            indirect=["process"],
+            ids=[f"{rpc}-{broken}" for _, rpc, broken in cases],
+            scope="module",
+        )
+    else:
+        metafunc.parametrize(
+            ("process", "rpc"),
+            [(rpc.process, rpc) for rpc in RPCS],
+            indirect=["process"],
+            ids=map(str, RPCS),
+            scope="module",
+        )

@@ -1,0 +1,149 @@
+"""The five services of the shop on a loop thread: the real ones, over mTLS, on real stores.
+
+Tests of contracts are synchronous, as pytest-grpc's channels and stubs are; the services run beside
+them on a thread of their own.
+"""
+
+import asyncio
+import importlib
+import threading
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+import grpc
+
+from services.local import certs, ports
+from services.mesh import ids, logs, run, settings
+from services.mesh.settings import MeshSettings
+from services.user import signing_keys
+from services.user.access_tokens import AccessTokens
+from services.user.domain import Role
+from services.user.signing_keys import SigningKeys
+from tests.contract.contracts import MODULES
+
+CUSTOMER = UUID("0199a3c4-0000-7000-8000-00000000c0de")
+PROVIDER_API_KEY = "the provider's key"
+PROVIDER_WEBHOOK_SECRET = "the provider's secret"
+ADMIN_EMAIL = "admin@example.com"
+ADMIN_PASSWORD = "open, sesame"
+IDENTITIES = (*MODULES, "gateway", "developer", "sandbox")
+
+_START_SECONDS = 30
+_STOP_SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shop:
+    """Where the services answer, who can call them, and what signs access tokens."""
+
+    addresses: Mapping[str, str]
+    certs_folder: Path
+    signing_keys: SigningKeys
+
+    def credentials(self, identity: str) -> grpc.ChannelCredentials:
+        """Return what the service `identity` shows and trusts."""
+        return grpc.ssl_channel_credentials(
+            (self.certs_folder / "ca.pem").read_bytes(),
+            (self.certs_folder / f"{identity}-key.pem").read_bytes(),
+            (self.certs_folder / f"{identity}.pem").read_bytes(),
+        )
+
+    def token(
+        self,
+        *roles: Role,
+        user_id: UUID = CUSTOMER,
+        age: timedelta = timedelta(),
+        keys: SigningKeys | None = None,
+    ) -> str:
+        """Return an access token, signed `age` ago by `keys`, or else by the shop's own."""
+        defaults = MeshSettings()
+        tokens = AccessTokens(
+            keys or self.signing_keys,
+            issuer=defaults.token_issuer,
+            audience=defaults.token_audience,
+            life=timedelta(minutes=10),
+        )
+        token, _ = tokens.issue(
+            user_id, session_id=ids.new_id(), roles=roles, issue_time=datetime.now(UTC) - age
+        )
+        return token
+
+
+@contextmanager
+def serving(folder: Path, urls: Mapping[str, str]) -> Iterator[Shop]:
+    """Run the services until the block is left.
+
+    `folder` takes their keys and certificates. `urls` has the SOUK_DATABASE_URL of each service
+    with one, by its name, and those of "redis", "mongo" and "sandbox".
+    """
+    logs.configure("shop", MeshSettings(log_level="error"))
+    certs.ensure(folder / "certs", IDENTITIES)
+    signing_keys.create(folder / "keys", "only")
+    addresses = dict(zip(MODULES, map(ports.address, ports.free(len(MODULES))), strict=True))
+    environments = {name: _environment(name, folder, addresses, urls) for name in MODULES}
+    with _loop_thread() as loop:
+        services = _services(environments)
+        asyncio.run_coroutine_threadsafe(services.__aenter__(), loop).result(_START_SECONDS)
+        try:
+            yield Shop(
+                addresses=addresses,
+                certs_folder=folder / "certs",
+                signing_keys=SigningKeys(folder / "keys"),
+            )
+        finally:
+            leaving = services.__aexit__(None, None, None)
+            asyncio.run_coroutine_threadsafe(leaving, loop).result(_STOP_SECONDS)
+
+
+@asynccontextmanager
+async def _services(environments: Mapping[str, Mapping[str, str]]) -> AsyncIterator[None]:
+    async with AsyncExitStack() as stack:
+        for name, environ in environments.items():
+            process = importlib.import_module(f"services.{name}.app").PROCESS
+            values = settings.load(process.settings, environ)
+            if process.migrate is not None:
+                await process.migrate(values)
+            await stack.enter_async_context(run.serving(process, values))
+        yield
+
+
+@contextmanager
+def _loop_thread() -> Iterator[asyncio.AbstractEventLoop]:
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="shop", daemon=True)
+    thread.start()
+    try:
+        yield loop
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(_STOP_SECONDS)
+        loop.close()
+
+
+def _environment(
+    name: str, folder: Path, addresses: Mapping[str, str], urls: Mapping[str, str]
+) -> dict[str, str]:
+    """Return what the service `name` is told; what it does not know it does not read."""
+    environment = {
+        "SOUK_LISTEN": addresses[name],
+        "SOUK_DRAIN_WAIT": "0s",
+        "SOUK_TLS_CA": str(folder / "certs" / "ca.pem"),
+        "SOUK_TLS_CERT": str(folder / "certs" / f"{name}.pem"),
+        "SOUK_TLS_KEY": str(folder / "certs" / f"{name}-key.pem"),
+        "SOUK_TARGETS": ",".join(f"{other}={where}" for other, where in addresses.items()),
+        "SOUK_BOOTSTRAP_ADMIN_EMAIL": ADMIN_EMAIL,
+        "SOUK_BOOTSTRAP_ADMIN_PASSWORD": ADMIN_PASSWORD,
+        "SOUK_SIGNING_KEYS": str(folder / "keys"),
+        "SOUK_REDIS_URL": urls["redis"],
+        "SOUK_MONGO_URL": urls["mongo"],
+        "SOUK_PROVIDER_URL": urls["sandbox"],
+        "SOUK_PROVIDER_API_KEY": PROVIDER_API_KEY,
+        "SOUK_PROVIDER_WEBHOOK_SECRET": PROVIDER_WEBHOOK_SECRET,
+    }
+    if name in urls:
+        environment["SOUK_DATABASE_URL"] = urls[name]
+    return environment

@@ -1,0 +1,70 @@
+"""What a service's contract tests have in common: two tables, both complete.
+
+    ANSWERS   RPC     → what calls it with success
+    ERRORS    reason  → what makes the service give it
+
+Each entry is called with a `Desk` and makes what it needs itself.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import grpc
+import pytest
+
+from services.mesh.ids import new_id
+from services.user.domain import Role
+from tests.contract.conftest import ChannelAs
+from tests.contract.contracts import services
+from tests.contract.details import reason_of
+from tests.contract.shop import Shop
+from tests.contract.test_reasons import documented
+
+_SECONDS = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """Where a test calls from: as a person through the developer, or as a service."""
+
+    shop: Shop
+    stub: Any
+    channel_as: ChannelAs
+
+    def person(self, *roles: Role, user_id: UUID | None = None) -> list[tuple[str, str]]:
+        """Return the metadata of a person, somebody new if no id is given."""
+        token = self.shop.token(*roles, user_id=user_id or new_id())
+        return [("authorization", f"Bearer {token}")]
+
+    def call(self, rpc: str, request: Any, metadata: Any = ()) -> Any:
+        """Call the service under test."""
+        return getattr(self.stub, rpc)(request, metadata=metadata, timeout=_SECONDS)
+
+
+Entry = Callable[[Desk], Any]
+
+
+def check_is_answered(desk: Desk, entry: Entry) -> None:
+    """Pass if the entry succeeds and an answer comes."""
+    assert entry(desk) is not None
+
+
+def check_is_refused(desk: Desk, entry: Entry, *, process: str, reason: str) -> None:
+    """Pass if the entry fails for `reason`, with the code that the contract tells."""
+    with pytest.raises(grpc.RpcError) as raised:
+        entry(desk)
+
+    assert reason_of(raised.value) == reason
+    assert raised.value.code().name == documented(process)[reason]
+
+
+def check_is_complete(
+    process: str, *, answers: Mapping[str, Entry], errors: Mapping[str, Entry]
+) -> None:
+    """Pass if the tables have every RPC of the process and every reason that callers see."""
+    rpcs = {method.name for service in services(process) for method in service.methods}
+
+    assert set(answers) == rpcs
+    assert set(errors) == {reason for reason, code in documented(process).items() if code}
