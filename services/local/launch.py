@@ -42,16 +42,8 @@ class Launch:
         return Program(
             name=service.name,
             argv=(sys.executable, "-m", f"services.{service.name}", "serve"),
-            environment=self._service_environment(service),
+            environment=self.environment(service.name),
             check=lambda: readiness.check_grpc(probe),
-        )
-
-    def migration(self, service: Service) -> Program:
-        """Describes the run that brings a service's database up to date, then exits."""
-        return Program(
-            name=service.name,
-            argv=(sys.executable, "-m", f"services.{service.name}", "migrate"),
-            environment=self._service_environment(service),
         )
 
     def sandbox(self) -> Program:
@@ -106,34 +98,39 @@ class Launch:
             for name in contract.grpc_services(service)
         ]
 
-    def _service_environment(self, service: Service) -> dict[str, str]:
+    def environment(self, name: str) -> dict[str, str]:
+        """Returns the variables of the service `name`."""
         environment = {
             **self.options,
-            **self._identity(service.name),
-            "SOUK_LISTEN": self.endpoints.grpc[service.name],
-            "SOUK_PROBE_LISTEN": self.endpoints.probes[service.name],
-            "SOUK_METRICS_LISTEN": self.endpoints.metrics[service.name],
-            "SOUK_TARGETS": self._targets(contract.callees(service.name)),
+            **self._identity(name),
+            "SOUK_LISTEN": self.endpoints.grpc[name],
+            "SOUK_PROBE_LISTEN": self.endpoints.probes[name],
+            "SOUK_METRICS_LISTEN": self.endpoints.metrics[name],
+            "SOUK_TARGETS": self._targets(contract.callees(name)),
         }
-        if "postgres" in service.stores:
-            environment["SOUK_DATABASE_URL"] = self.databases[service.name]
-        if "redis" in service.stores:
+        if name in topology.services_with("postgres"):
+            environment["SOUK_DATABASE_URL"] = self.databases[name]
+        if name in topology.services_with("redis"):
             environment["SOUK_REDIS_URL"] = self.endpoints.redis
-        if "mongo" in service.stores:
+        if name in topology.services_with("mongo"):
             environment["SOUK_MONGO_URL"] = self.endpoints.mongo
-        if service.name == "payment":
-            environment |= {
+        return environment | self._own(name)
+
+    def _own(self, name: str) -> dict[str, str]:
+        """Returns the variables that only the service `name` has."""
+        own = {
+            "payment": {
                 "SOUK_PROVIDER_URL": self.endpoints.sandbox,
                 "SOUK_PROVIDER_API_KEY": self.provider_api_key,
                 "SOUK_PROVIDER_WEBHOOK_SECRET": self.provider_webhook_secret,
-            }
-        if service.name == "user":
-            environment |= {
+            },
+            "user": {
                 "SOUK_SIGNING_KEYS": str(self.folder.signing_keys),
                 "SOUK_BOOTSTRAP_ADMIN_EMAIL": self.admin.email,
                 "SOUK_BOOTSTRAP_ADMIN_PASSWORD": self.admin.password,
-            }
-        return environment
+            },
+        }
+        return own.get(name, {})
 
     def _identity(self, name: str) -> dict[str, str]:
         certs = self.folder.certs

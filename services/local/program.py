@@ -162,28 +162,6 @@ async def running(program: Program) -> AsyncIterator[asyncio.subprocess.Process]
         await stop(program, process)
 
 
-async def run_to_end(program: Program) -> None:
-    """Runs a program that ends by itself; raises StartFailed with its output if it fails."""
-    seconds = program.start_timeout.total_seconds()
-    process = await spawn(program, output=asyncio.subprocess.PIPE)
-    try:
-        async with asyncio.timeout(seconds):
-            output, _ = await process.communicate()
-    except TimeoutError:
-        message = f"{program.name} {program.argv[-1]} did not end in {seconds:g} s"
-        raise StartFailed(message) from None
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode != 0:
-        message = (
-            f"{program.name} {program.argv[-1]} exited with code {process.returncode}:\n"
-            f"{output.decode(errors='replace')}"
-        )
-        raise StartFailed(message)
-
-
 def _end_of_log(program: Program) -> str:
     if program.log is None:
         return ""

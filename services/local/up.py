@@ -20,6 +20,7 @@ from services.local import (
     credentials,
     databases,
     endpoints,
+    migrations,
     ports,
     topology,
     welcome,
@@ -29,7 +30,7 @@ from services.local.data_folder import DataFolder
 from services.local.demo import accounts, loading
 from services.local.endpoints import Endpoints
 from services.local.launch import Launch
-from services.local.program import Program, run_to_end
+from services.local.program import Program
 from services.local.stores import mongo, postgres, redis
 from services.local.supervisor import Supervisor
 from services.user import signing_keys
@@ -89,7 +90,9 @@ async def prepare(
     with _timed(console, "certificates"):
         certs.ensure(folder.certs, topology.IDENTITIES)
         _ensure_signing_key(folder)
-    await supervisor.start(*_stores(folder, options))
+    async with asyncio.TaskGroup() as group:
+        loading_processes = group.create_task(migrations.load())
+        await supervisor.start(*_stores(folder, options))
     where = _endpoints(folder, options)
     with _timed(console, "databases"):
         urls = await databases.provision(where.postgres, folder, topology.services_with("postgres"))
@@ -100,10 +103,16 @@ async def prepare(
         admin=accounts.ensure(folder)["admin"],
         provider_api_key=credentials.ensure(folder, "provider/api-key"),
         provider_webhook_secret=credentials.ensure(folder, "provider/webhook"),
-        options={"SOUK_LOG_FORMAT": "console", "SOUK_LOG_LEVEL": options.log_level},
+        options={
+            "SOUK_LOG_FORMAT": "console",
+            "SOUK_LOG_LEVEL": options.log_level,
+            # Nothing needs time to learn that a process is about to go: all of them are.
+            "SOUK_DRAIN_WAIT": "0s",
+        },
     )
     with _timed(console, "migrations"):
-        await _migrate(launch)
+        processes = loading_processes.result()
+        await migrations.run(processes, {name: launch.environment(name) for name in processes})
     return launch
 
 
@@ -171,14 +180,6 @@ def _ensure_signing_key(folder: DataFolder) -> None:
         signing_keys.create(keys, secrets.token_hex(8))
 
 
-async def _migrate(launch: Launch) -> None:
-    """Brings every database up to date, all at once: they have nothing in common."""
-    async with asyncio.TaskGroup() as group:
-        for service in topology.SERVICES:
-            if "postgres" in service.stores:
-                group.create_task(run_to_end(launch.migration(service)))
-
-
 @contextlib.contextmanager
 def _findable(folder: DataFolder, where: Endpoints) -> Iterator[None]:
     """Lets other commands find the mesh for the length of the block."""
@@ -194,7 +195,7 @@ async def _announced_end(console: Console) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        console.heading("Stopping")
+        console.heading("Stopping; once more kills what has not stopped")
 
 
 @contextlib.contextmanager
