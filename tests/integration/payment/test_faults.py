@@ -108,14 +108,18 @@ async def test_the_worker_repeats_what_the_provider_has_not_seen(
 
 
 async def test_workers_share_the_work(shop: Shop, settings: Settings):
-    """What one has leased, another does not get; the lease grows with every try."""
+    """What another is at work on is left out, and what was leased once is not leased again."""
     order, payment_id = await authorize_unknown(shop, "tok_hang")
     async with database.pool(settings.database_url.reveal()) as db:
         store = PaymentStore(db, resolve_after=timedelta(minutes=1))
-        claims = await asyncio.gather(*(store.claim_due(100) for _ in range(5)))
+        async with db.transaction() as conn:
+            lock = "SELECT FROM payments WHERE payment_id = $1 FOR UPDATE"
+            await conn.execute(lock, UUID(payment_id))
+            while_locked = await store.claim_due(100)
+        claims = [await store.claim_due(100) for _ in range(2)]
 
-    claimed = [str(each) for claim in claims for each in claim]
-    assert claimed.count(payment_id) == 1
+    expected = [False, True, False]
+    assert expected == [UUID(payment_id) in claim for claim in (while_locked, *claims)]
     await shop.void(order)
 
 
