@@ -4,7 +4,6 @@ import argparse
 import asyncio
 
 import asyncpg
-import grpc
 
 from services.local import ports, topology
 from services.local.console import Console
@@ -20,7 +19,6 @@ _EXPECTED = (
     StartFailed,
     OSError,
     asyncpg.PostgresError,
-    grpc.RpcError,
 )
 
 

@@ -32,21 +32,20 @@ class LoadingFailed(Exception):
 async def load(endpoints: Endpoints, folder: DataFolder, accounts: Mapping[str, Account]) -> None:
     """Loads what is missing; nothing if this very data was loaded before and is still there.
 
-    Raises LoadingFailed when a product is refused, `grpc.RpcError` when a call fails.
+    Raises LoadingFailed.
     """
     catalogue = products()
     fingerprint = _fingerprint(catalogue, accounts)
     async with _channel(endpoints, "product") as product, _channel(endpoints, "user") as user:
         stub = product_service_pb2_grpc.ProductServiceStub(product)
-        if folder.read(_FILE) == fingerprint and await _has_products(stub):
-            return
-        token = await _load_accounts(user_service_pb2_grpc.UserServiceStub(user), accounts)
-        answer = await stub.ImportProducts(
-            _requests(catalogue), metadata=_bearer(token), timeout=_IMPORT_SECONDS
-        )
-    if answer.failures:
-        refused = "; ".join(f"{failure.sku}: {failure.message}" for failure in answer.failures)
-        raise LoadingFailed(f"products were refused: {refused}")
+        try:
+            if folder.read(_FILE) == fingerprint and await _has_products(stub):
+                return
+            token = await _load_accounts(user_service_pb2_grpc.UserServiceStub(user), accounts)
+            await _import(stub, catalogue, token)
+        except grpc.aio.AioRpcError as error:
+            message = f"demo data was refused: {error.code().name}: {error.details()}"
+            raise LoadingFailed(message) from error
     folder.write(_FILE, fingerprint)
 
 
@@ -82,6 +81,19 @@ async def _has_products(product: "product_service_pb2_grpc.ProductServiceAsyncSt
     request = product_service_pb2.ListProductsRequest(page_size=1)
     answer = await product.ListProducts(request, timeout=_CALL_SECONDS)
     return bool(answer.products)
+
+
+async def _import(
+    product: "product_service_pb2_grpc.ProductServiceAsyncStub",
+    catalogue: Iterable[product_pb2.Product],
+    token: str,
+) -> None:
+    answer = await product.ImportProducts(
+        _requests(catalogue), metadata=_bearer(token), timeout=_IMPORT_SECONDS
+    )
+    if answer.failures:
+        refused = "; ".join(f"{failure.sku}: {failure.message}" for failure in answer.failures)
+        raise LoadingFailed(f"products were refused: {refused}")
 
 
 async def _load_accounts(
