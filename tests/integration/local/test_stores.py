@@ -1,10 +1,10 @@
 """The embedded stores: they start, keep data over a restart and a crash, and leave nothing."""
 
 import os
-import signal
 import socket
 import stat
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
@@ -13,7 +13,7 @@ from motor.motor_asyncio import AsyncIOMotorClient
 from redis.asyncio import Redis
 
 from services.local import ports
-from services.local.program import running
+from services.local.program import Program, running
 from services.local.stores import mongo, postgres, redis
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(60)]
@@ -45,48 +45,44 @@ async def _add_to_mongo(url: str) -> int:
         client.close()
 
 
-async def _postgres_twice(folder: Path) -> list[int]:
-    counts = []
-    for _ in range(2):
-        async with postgres.running(folder) as url:
-            counts.append(await _add_to_postgres(url))
-    return counts
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """A store as these tests see it; `add` writes one thing and returns how many there are."""
+
+    program: Callable[[Path, int], Program]
+    url: Callable[[Path, int], str]
+    add: Callable[[str], Awaitable[int]]
 
 
-async def _redis_twice(folder: Path) -> list[int]:
-    counts = []
-    for _ in range(2):
-        async with redis.running(folder, durable=True) as url:
-            counts.append(await _add_to_redis(url))
-    return counts
+STORES = [
+    pytest.param(
+        Store(program=postgres.program, url=postgres.superuser_url, add=_add_to_postgres),
+        id="postgres",
+    ),
+    pytest.param(
+        Store(program=redis.program, url=lambda _, port: redis.url(port), add=_add_to_redis),
+        id="redis",
+    ),
+    pytest.param(
+        Store(program=mongo.program, url=lambda _, port: mongo.url(port), add=_add_to_mongo),
+        id="mongo",
+    ),
+]
 
 
-async def _mongo_twice(folder: Path) -> list[int]:
-    counts = []
-    for _ in range(2):
-        async with mongo.running(folder) as url:
-            counts.append(await _add_to_mongo(url))
-    return counts
-
-
-@pytest.mark.parametrize("twice", [_postgres_twice, _redis_twice, _mongo_twice])
-async def test_data_is_there_after_a_restart(
-    tmp_path: Path, twice: Callable[[Path], Awaitable[list[int]]]
-) -> None:
-    """A store started again on the same folder has what was written before."""
-    assert await twice(tmp_path / "store") == [1, 2]
-
-
-async def test_postgres_keeps_commits_over_a_kill(tmp_path: Path) -> None:
-    """A PostgreSQL killed with SIGKILL has every committed row when it starts again."""
+@pytest.mark.parametrize("store", STORES)
+@pytest.mark.parametrize("by_kill", [False, True], ids=["stopped", "killed"])
+async def test_data_outlives_the_server(tmp_path: Path, store: Store, *, by_kill: bool) -> None:
+    """What was acknowledged is there when the server, stopped or killed, starts again."""
     (port,) = ports.free()
-    program = postgres.program(tmp_path, port)
-    async with running(program) as process:
-        assert await _add_to_postgres(postgres.superuser_url(tmp_path, port)) == 1
-        os.kill(process.pid, signal.SIGKILL)
-        await process.wait()
-    async with running(program):
-        assert await _add_to_postgres(postgres.superuser_url(tmp_path, port)) == 2
+    program = store.program(tmp_path / "store", port)
+    counts = []
+    for _ in range(2):
+        async with running(program) as process:
+            counts.append(await store.add(store.url(tmp_path / "store", port)))
+            if by_kill:
+                process.kill()
+    assert counts == [1, 2]
 
 
 async def test_mongo_starts_over_a_stale_process_id_file(tmp_path: Path) -> None:
