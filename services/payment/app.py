@@ -11,14 +11,11 @@ from services.mesh.idempotency import IdempotencyKeys
 from services.mesh.run import App, Mesh, Process
 from services.payment.repeatable import Repeatable
 from services.payment.sandbox_provider import SandboxProvider
-from services.payment.servicer import PaymentServicer
+from services.payment.servicer import SERVICE, PaymentServicer
 from services.payment.settings import Settings
 from services.payment.store import PaymentStore
 from services.payment.worker import Reaper, Resolver
 from services.payment.workflow import Payments
-from souk.payment.v1 import payment_service_pb2
-
-_SERVICE = payment_service_pb2.DESCRIPTOR.services_by_name["PaymentService"]
 
 # The RPCs have four seconds (proto/souk/payment/v1/payment_service.proto).
 _LEASE = timedelta(seconds=5)
@@ -51,7 +48,7 @@ async def build(settings: Settings, mesh: Mesh) -> AsyncIterator[App]:
             webhook_secret=settings.provider_webhook_secret,
         )
         yield App(
-            servicers={_SERVICE: servicer},
+            servicers={SERVICE: servicer},
             workers=[resolver.run, Reaper(keys).run],
             checks={"postgresql": db.ready},
         )

@@ -44,17 +44,18 @@ class Repeatable:
 
     async def call(
         self,
+        method: str,
         request: Message,
         kind: type[M],
         work: Callable[[str], Awaitable[M]],
         *,
         key: str,
     ) -> M:
-        """Returns the response of `work`, or of the earlier call with this key.
+        """Returns the response of `work`, or of the earlier call of `method` with this key.
 
         `work` is given an id that is the same whenever this call is repeated.
         """
-        scope = idempotency.scope(identity.caller(), method=request.DESCRIPTOR.full_name, key=key)
+        scope = idempotency.scope(identity.caller(), method=method, key=key)
         match await self._claim(scope, request):
             case Replay() as replay:
                 return replay.response(kind)

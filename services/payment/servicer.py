@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from services.mesh import identity, page_token
+from services.mesh import identity, page_token, policy
 from services.mesh.ids import parse_id
 from services.mesh.money import amount_from_money
 from services.mesh.settings import Secret
@@ -15,7 +15,9 @@ from services.payment.workflow import Payments
 from souk.payment.v1 import payment_service_pb2 as pb
 from souk.payment.v1 import payment_service_pb2_grpc
 
-_STAFF = frozenset({"admin", "support"})
+SERVICE = pb.DESCRIPTOR.services_by_name["PaymentService"]
+
+_METHODS = {method.name: method for method in policy.methods([SERVICE])}
 
 
 class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
@@ -47,7 +49,11 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
             return pb.AuthorizeResponse(payment=convert.payment_to_proto(payment))
 
         return await self._repeatable.call(
-            request, pb.AuthorizeResponse, authorize, key=request.request_id
+            _METHODS["Authorize"].path,
+            request,
+            pb.AuthorizeResponse,
+            authorize,
+            key=request.request_id,
         )
 
     async def Capture(self, request: pb.CaptureRequest, context: Any) -> pb.CaptureResponse:
@@ -59,7 +65,7 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
             return pb.CaptureResponse(payment=convert.payment_to_proto(payment))
 
         return await self._repeatable.call(
-            request, pb.CaptureResponse, capture, key=request.request_id
+            _METHODS["Capture"].path, request, pb.CaptureResponse, capture, key=request.request_id
         )
 
     async def Void(self, request: pb.VoidRequest, context: Any) -> pb.VoidResponse:
@@ -71,7 +77,9 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
                 payment=None if payment is None else convert.payment_to_proto(payment)
             )
 
-        return await self._repeatable.call(request, pb.VoidResponse, void, key=request.request_id)
+        return await self._repeatable.call(
+            _METHODS["Void"].path, request, pb.VoidResponse, void, key=request.request_id
+        )
 
     async def Refund(self, request: pb.RefundRequest, context: Any) -> pb.RefundResponse:
         """Give money back."""
@@ -86,7 +94,7 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
             return pb.RefundResponse(payment=convert.payment_to_proto(payment))
 
         return await self._repeatable.call(
-            request, pb.RefundResponse, refund, key=request.request_id
+            _METHODS["Refund"].path, request, pb.RefundResponse, refund, key=request.request_id
         )
 
     async def GetPayment(
@@ -94,7 +102,7 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
     ) -> pb.GetPaymentResponse:
         """Return a payment."""
         payment_id = parse_id(request.payment_id, field="payment_id")
-        payment = await self._store.get(payment_id, owner=_owner())
+        payment = await self._store.get(payment_id, owner=_owner("GetPayment"))
         return pb.GetPaymentResponse(payment=convert.payment_to_proto(payment))
 
     async def ListPayments(
@@ -104,7 +112,7 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
         if request.page_token:
             page_token.decode(request.page_token, bound_to=page_token.binding(request))
         order_id = parse_id(request.order_id, field="order_id")
-        payment = await self._store.of_order(order_id, owner=_owner())
+        payment = await self._store.of_order(order_id, owner=_owner("ListPayments"))
         found = [] if payment is None else [convert.payment_to_proto(payment)]
         return pb.ListPaymentsResponse(payments=found)
 
@@ -126,11 +134,11 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
         return pb.HandleProviderEventResponse()
 
 
-def _owner() -> UUID | None:
-    """Returns whose payments the caller may see: None means everybody's."""
+def _owner(rpc: str) -> UUID | None:
+    """Returns whose payments the caller may see by the RPC's policy; None means everybody's."""
     caller = identity.caller()
-    if caller.roles & _STAFF:
+    if not _METHODS[rpc].owner_except_roles.isdisjoint(caller.roles):
         return None
     if caller.subject is None:
         raise PaymentNotFound("there is no such payment")
-    return UUID(caller.subject)
+    return parse_id(caller.subject, field="sub")
