@@ -19,7 +19,7 @@ from services.product.domain.listing import Comparison, Operator
 _FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*")
 _OPERATOR = re.compile(r"<=|>=|!=|<|>|=|:")
 _VALUE = re.compile(r'"(?P<text>[^"]*)"|(?P<word>[^\s"():=<>!]+)')
-_AND = re.compile(r"AND(?=\s)")
+_AND = re.compile(r"AND(?=\s|$)")
 _SPACE = re.compile(r"\s*")
 
 _IS = frozenset({Operator.EQUAL})
@@ -43,11 +43,10 @@ def parse(text: str) -> tuple[Comparison, ...]:
     """
     scanner = _Scanner(text)
     comparisons: list[Comparison] = []
-    while not scanner.at_end() or comparisons:
+    while not scanner.at_end():
+        if comparisons:
+            scanner.take(_AND, "AND")
         comparisons.append(_comparison(scanner))
-        if scanner.at_end():
-            break
-        scanner.take(_AND, "AND")
     return tuple(comparisons)
 
 

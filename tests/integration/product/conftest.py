@@ -40,14 +40,19 @@ _KEY = Ed25519PrivateKey.generate()
 
 @dataclass(slots=True, kw_only=True)
 class Clock:
-    """The database's clock, which a test can put forward."""
+    """The database's clock, which a test can put forward, and stop."""
 
     db: Database
     shift: timedelta = timedelta(0)
+    stopped_at: datetime | None = None
 
     async def now(self) -> datetime:
         """Return the database's time and the shift."""
-        return await Database.now(self.db) + self.shift
+        return (self.stopped_at or await Database.now(self.db)) + self.shift
+
+    async def stop(self) -> None:
+        """Let no time pass but by `advance`."""
+        self.stopped_at = await Database.now(self.db)
 
     def advance(self, span: timedelta) -> None:
         """Put the clock forward."""
