@@ -7,7 +7,7 @@ from uuid import UUID
 
 import structlog
 
-from services.mesh.errors import DomainError, Unavailable
+from services.mesh.errors import DomainError
 from services.mesh.idempotency import IdempotencyKeys
 from services.payment.store import PaymentStore
 from services.payment.workflow import Payments
@@ -31,7 +31,7 @@ class Resolver:
         await _every(self._interval, self.resolve_due)
 
     async def resolve_due(self) -> None:
-        """Resolves what is due now, some at a time. Raises Unavailable without the database."""
+        """Resolves what is due now, some at a time. Raises DomainError when the database fails."""
         while due := await self._store.claim_due(_BATCH):
             async with asyncio.TaskGroup() as tasks:
                 for payment_id in due:
@@ -43,6 +43,8 @@ class Resolver:
         except DomainError as error:
             # It is due again later.
             _log.warning("payment unresolved", payment_id=str(payment_id), error=error.message)
+        except Exception:  # noqa: BLE001 - a payment that fails must not keep the others waiting
+            _log.exception("payment can't be resolved", payment_id=str(payment_id))
         else:
             _log.info("payment resolved", payment_id=str(payment_id), state=payment.state)
 
@@ -66,6 +68,6 @@ async def _every(interval: timedelta, work: Callable[[], Awaitable[None]]) -> No
     while True:
         try:
             await work()
-        except Unavailable as error:
+        except DomainError as error:
             _log.warning("worker interrupted", error=error.message)
         await asyncio.sleep(interval.total_seconds())
