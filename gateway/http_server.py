@@ -21,6 +21,7 @@ HEADER_SECONDS: Final = 10.0
 KEEP_ALIVE_SECONDS: Final = 75
 
 _TASK: Final = "gateway.task"
+_VERSIONS: Final = ("1.0", "1.1")
 
 
 class LimitedProtocol(HttpToolsProtocol):
@@ -52,6 +53,11 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Starts to answer the request."""
         self._stop_clock()
+        version = self.parser.get_http_version()
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        # RFC 9112 section 3.2: a request of HTTP/1.1 has one Host.
+        if version not in _VERSIONS or hosts > 1 or (version == "1.1" and hosts == 0):
+            self._refuse(400, 3, "the request is malformed")
         if not self._refused:
             super().on_headers_complete()
 

@@ -1,6 +1,10 @@
-"""Serves a handler as an ASGI application."""
+"""Serves a handler as an ASGI application.
 
-import asyncio
+The server is to cancel the application when the client goes away: nothing here asks for it, since
+what there is to receive may be the body that a call is still reading.
+"""
+
+import contextlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
@@ -33,7 +37,7 @@ def application(handler: Handler) -> Callable[[Message, Receive, Send], Awaitabl
             chunks=lambda: _chunks(receive),
         )
         try:
-            await _respond(request, await handler(request), receive, send)
+            await _respond(request, await handler(request), send)
         except ClientGone:
             # Nobody is left to answer.
             return
@@ -52,9 +56,7 @@ async def _chunks(receive: Receive) -> Chunks:
             return
 
 
-async def _respond(
-    request: HttpRequest, response: HttpResponse, receive: Receive, send: Send
-) -> None:
+async def _respond(request: HttpRequest, response: HttpResponse, send: Send) -> None:
     body = response.body
     headers = response.headers
     if isinstance(body, bytes) and response.status not in _BODILESS:
@@ -64,30 +66,12 @@ async def _respond(
         is_shown = request.method != "HEAD" and response.status not in _BODILESS
         await send({"type": "http.response.body", "body": body if is_shown else b""})
     else:
-        await _respond_in_chunks(body, receive, send)
+        await _respond_in_chunks(body, send)
 
 
-async def _respond_in_chunks(chunks: Chunks, receive: Receive, send: Send) -> None:
-    """Sends chunks until they end or the client goes away, whichever is first."""
-    sending = asyncio.ensure_future(_send_all(chunks, send))
-    leaving = asyncio.ensure_future(_disconnected(receive))
-    try:
-        await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        leaving.cancel()
-        sending.cancel()
-        await asyncio.gather(leaving, sending, return_exceptions=True)
-        await chunks.aclose()
-    if not sending.cancelled():
-        sending.result()
-
-
-async def _send_all(chunks: Chunks, send: Send) -> None:
-    async for chunk in chunks:
-        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+async def _respond_in_chunks(chunks: Chunks, send: Send) -> None:
+    """Sends chunks until they end. Cancelled when the client goes away, it closes them."""
+    async with contextlib.aclosing(chunks):
+        async for chunk in chunks:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
     await send({"type": "http.response.body", "body": b""})
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

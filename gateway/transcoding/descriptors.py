@@ -1,7 +1,7 @@
 """Holds what a set of `.proto` files says: services, messages, options and comments.
 
-The descriptors come from files (`load`) or from a running server (`reflection.fetch`). They live
-in a pool of their own, so any set can be served whatever this process has itself compiled in.
+The descriptors come from files (`read_files`) or from a running server (`reflection.fetch`). They
+live in a pool of their own, so any set can be served whatever this process has compiled in.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -99,8 +99,8 @@ class Descriptors:
         return message_factory.GetMessageClass(self.pool.FindMessageTypeByName(full_name))
 
 
-def load(paths: Sequence[Path]) -> Descriptors:
-    """Reads files that hold a `google.protobuf.FileDescriptorSet` each. Raises Faults."""
+def read_files(paths: Sequence[Path]) -> FileDescriptorSet:
+    """Reads files that hold a `google.protobuf.FileDescriptorSet` each, as one. Raises Faults."""
     faults: list[str] = []
     merged = FileDescriptorSet()
     for path in paths:
@@ -112,7 +112,7 @@ def load(paths: Sequence[Path]) -> Descriptors:
             faults.append(f"{path}: not a file descriptor set")
     if faults:
         raise Faults(faults)
-    return from_set(merged)
+    return merged
 
 
 def from_set(descriptor_set: FileDescriptorSet) -> Descriptors:
@@ -178,7 +178,7 @@ def _sorted_by_import(
         if file is None:
             faults.append(f"{importer}: imports {name}, which no descriptor set holds")
             return
-        ordered[name] = file
+        ordered[name] = _with_json_names(file)
         for dependency in file.dependency:
             add(dependency, name)
         # A file stands after its imports: move it behind what was just added.
@@ -189,6 +189,18 @@ def _sorted_by_import(
     for module in _ALWAYS:
         add(module.DESCRIPTOR.name, "the gateway")
     return list(ordered.values())
+
+
+def _with_json_names(file: FileDescriptorProto) -> FileDescriptorProto:
+    """Fills in the names that protoc leaves out of generated code, and so servers of reflection."""
+    messages = list(file.message_type)
+    for message in messages:
+        messages.extend(message.nested_type)
+        for field in message.field:
+            if not field.HasField("json_name"):
+                first, *rest = field.name.split("_")
+                field.json_name = first + "".join(part[:1].upper() + part[1:] for part in rest)
+    return file
 
 
 def _link(pool: descriptor_pool.DescriptorPool, file: FileDescriptorProto) -> FileDescriptor:

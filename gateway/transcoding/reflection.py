@@ -32,6 +32,8 @@ async def fetch(channel: grpc.aio.Channel, *, timeout_seconds: float = 10.0) -> 
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.UNIMPLEMENTED and version != _VERSIONS[-1]:
                 continue
+            if error.code() is grpc.StatusCode.UNAVAILABLE:
+                raise Faults(["reflection: the server cannot be reached"]) from None
             raise Faults([f"reflection: {error.code().name}: {error.details()}"]) from None
     raise AssertionError("unreachable: the last version returns or raises")
 

@@ -35,6 +35,8 @@ from gateway.transcoding.transport import Call, Messages, Reply, ReplyStream, Tr
 
 _FIRST_MESSAGE_SECONDS: Final = 2.0
 _ID_DIGITS: Final = 19
+# AIP-155: the field that makes a repeated call the same call.
+_REQUEST_ID: Final = "request_id"
 
 Admit = Callable[[Headers], Awaitable[None]]
 """Raises StatusError if the caller may not make the call."""
@@ -48,8 +50,6 @@ class Terms:
     """None lets it take as long as it takes."""
     admit: Admit | None = None
     """None admits everybody."""
-    idempotency_field: str = "request_id"
-    """The request field that `Idempotency-Key` gives, if the request has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +108,7 @@ class Transcoder:
                 binding,
                 reader,
                 decoding=self._options.decoding,
-                header_fields=_header_fields(binding, terms, tags),
+                header_fields=_header_fields(binding, tags),
             ),
             writer=ResponseWriter(binding, self._codec, tags),
             transport=transport,
@@ -240,9 +240,9 @@ def _last_event(headers: Headers) -> int:
     return int(text) if text.isascii() and text.isdecimal() and len(text) < _ID_DIGITS else 0
 
 
-def _header_fields(binding: Binding, terms: Terms, tags: TagStyles) -> tuple[HeaderField, ...]:
+def _header_fields(binding: Binding, tags: TagStyles) -> tuple[HeaderField, ...]:
     found: list[HeaderField] = []
-    key = fields.resolve(binding.method.input, tuple(terms.idempotency_field.split(".")))
+    key = fields.resolve(binding.method.input, (_REQUEST_ID,))
     if key is not None and fields.is_text(key[-1]):
         found.append(HeaderField(header="idempotency-key", path=key))
     tag = etag.request_field(binding)

@@ -69,6 +69,6 @@ class Transport(Protocol):
         """
         ...
 
-    async def is_ready(self) -> bool:
-        """Says whether a call made now could reach the service. Answers soon."""
+    async def is_ready(self, service: str) -> bool:
+        """Says whether a call made now would reach the service. Answers soon."""
         ...

@@ -1,25 +1,36 @@
 """Makes calls over a grpc.aio channel."""
 
 import asyncio
+import re
 from typing import Any, Final
 
 import grpc
 import grpc.aio
 from google.protobuf.message import DecodeError
 from google.rpc import status_pb2
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from gateway.transcoding.errors import Metadata, StatusError
 from gateway.transcoding.transport import Call, Messages, Reply
 
 _STATUS_DETAILS: Final = "grpc-status-details-bin"
-_FROM_PEER: Final = "received from peer"
+# How grpc's name resolution writes addresses.
+_ADDRESS: Final = re.compile(r"\b(?:ipv4|ipv6|unix|unix-abstract|dns):")
 _READY_SECONDS: Final = 1.0
+# What a server says that does not know the health service, or not this service by it.
+_ANSWERS: Final = (grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.NOT_FOUND)
 
 
 class GrpcTransport:
     """A transport over a channel, which its owner closes."""
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
+    def __init__(self, channel: grpc.aio.Channel, metadata: Metadata = ()) -> None:
+        """`metadata` goes with every call."""
+        self._metadata = metadata
+        self.renew(channel)
+
+    def renew(self, channel: grpc.aio.Channel) -> None:
+        """Lets calls that begin from now on go over another channel."""
         self._channel = channel
         self._unary: dict[str, Any] = {}
 
@@ -29,7 +40,9 @@ class GrpcTransport:
         if multicallable is None:
             # Without serializers grpc passes bytes as they are.
             multicallable = self._unary[call.path] = self._channel.unary_unary(call.path)
-        rpc: Any = multicallable(request, metadata=call.metadata, timeout=call.timeout_seconds)
+        rpc: Any = multicallable(
+            request, metadata=call.metadata + self._metadata, timeout=call.timeout_seconds
+        )
         try:
             message = await rpc
             return Reply(
@@ -43,18 +56,23 @@ class GrpcTransport:
     def stream(self, call: Call, requests: Messages) -> "GrpcStream":
         """Sends messages as they come and gives the answers as they come."""
         multicallable: Any = self._channel.stream_stream(call.path)
-        return GrpcStream(
-            multicallable(metadata=call.metadata, timeout=call.timeout_seconds), requests
-        )
+        metadata = call.metadata + self._metadata
+        return GrpcStream(multicallable(metadata=metadata, timeout=call.timeout_seconds), requests)
 
-    async def is_ready(self) -> bool:
-        """Says whether the channel has, or gets within a second, a connection."""
+    async def is_ready(self, service: str) -> bool:
+        """Asks the service's own health (grpc.health.v1); one without it is ready if it answers."""
+        check = self._channel.unary_unary(
+            "/grpc.health.v1.Health/Check",
+            request_serializer=HealthCheckRequest.SerializeToString,
+            response_deserializer=HealthCheckResponse.FromString,
+        )
         try:
-            async with asyncio.timeout(_READY_SECONDS):
-                await self._channel.channel_ready()
-        except TimeoutError:
-            return False
-        return True
+            answer: HealthCheckResponse = await check(
+                HealthCheckRequest(service=service), timeout=_READY_SECONDS
+            )
+        except grpc.aio.AioRpcError as error:
+            return error.code() in _ANSWERS
+        return bool(answer.status == HealthCheckResponse.SERVING)
 
 
 class GrpcStream:
@@ -128,8 +146,8 @@ def status_error(error: grpc.aio.AioRpcError) -> StatusError:
 
 
 def _message(error: grpc.aio.AioRpcError) -> str:
-    """Gives the service's own words; not grpc's of a service not reached, which name addresses."""
-    reached = _FROM_PEER in (error.debug_error_string() or "")
-    if error.code() is grpc.StatusCode.UNAVAILABLE and not reached:
+    """Gives what is said of the failure, but not grpc's own words, which name addresses."""
+    details = error.details() or ""
+    if error.code() is grpc.StatusCode.UNAVAILABLE and _ADDRESS.search(details):
         return "the service cannot be reached"
-    return error.details() or ""
+    return details

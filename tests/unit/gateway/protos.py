@@ -6,11 +6,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import google.api
 from google.protobuf import json_format
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from grpc_tools import protoc
 
-import google.api
 from gateway.transcoding import bindings, descriptors
 from gateway.transcoding.codec import Codec
 from gateway.transcoding.descriptors import Descriptors

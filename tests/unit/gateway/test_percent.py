@@ -1,9 +1,10 @@
 """Strict decoding of percent-escapes."""
 
+from urllib.parse import quote
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from urllib.parse import quote
 
 from gateway.transcoding import percent
 from gateway.transcoding.percent import BadEscape, Decoding

@@ -4,10 +4,10 @@ import json
 
 import pytest
 from google.rpc import error_details_pb2
-from tests.unit.gateway.protos import bound
 
 from gateway.transcoding.errors import StatusError
 from gateway.transcoding.percent import Decoding
+from tests.unit.gateway.protos import bound
 
 
 def refused(error: StatusError) -> tuple[int, str, str]:

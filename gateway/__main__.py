@@ -1,0 +1,31 @@
+"""Runs the gateway: `python -m gateway serve|openapi|routes`.
+
+It exits with 0 after a drain, 1 when it cannot listen, 2 when what it is given cannot be served;
+then every fault is listed on standard error.
+"""
+
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from gateway import app, settings
+from gateway.transcoding.descriptors import Faults
+from services.mesh import run
+from services.mesh import settings as mesh_settings
+from services.mesh.settings import SettingsError
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Does what the command line says and exits."""
+    try:
+        options = settings.parse(argv)
+        environment = mesh_settings.load(settings.GatewaySettings)
+        sys.exit(run.run(app.run(options, environment)))
+    except (Faults, SettingsError) as error:
+        lines = "".join(f"  {line}\n" for fault in error.faults for line in fault.splitlines())
+        sys.stderr.write(f"the gateway cannot start:\n{lines}")
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,206 @@
+"""Composes the gateway: the one place where its parts are built.
+
+    request -> telemetry -> health and docs -> CORS -> compression -> transcoder -> upstream
+
+Services in the gateway's own process are upstreams like any other: they listen on loopback with
+all that the mesh puts before a servicer, and `--upstream` names the address
+(docs/decisions/0034).
+"""
+
+import asyncio
+import json
+import re
+import signal
+import socket
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import structlog
+from google.api import http_pb2
+
+from gateway import access, clients, cors, http_server, openapi, routes
+from gateway.clients import Trust, Upstreams
+from gateway.pages import Pages
+from gateway.settings import NAME, GatewaySettings, Options
+from gateway.telemetry import told
+from gateway.transcoding import asgi, bindings, compression, descriptors, reflection
+from gateway.transcoding.asgi import Handler
+from gateway.transcoding.bindings import Binding
+from gateway.transcoding.codec import Codec
+from gateway.transcoding.descriptors import Descriptors, Method
+from gateway.transcoding.http import HttpRequest, HttpResponse
+from gateway.transcoding.router import Router
+from gateway.transcoding.transcoder import Options as TranscoderOptions
+from gateway.transcoding.transcoder import Terms, Transcoder
+from services.mesh import jwks, logs, metrics, traces
+from services.mesh.access_token import Verifier
+from services.mesh.address import host_and_port
+
+# What only the mesh may say of a caller.
+_DENIED_METADATA: Final = re.compile(r"x-souk-.*")
+_BACKLOG: Final = 1024
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contracts:
+    """What is served."""
+
+    descriptors: Descriptors
+    bindings: Sequence[Binding]
+    router: Router[Binding]
+
+    def services(self) -> set[str]:
+        """Names the services that have a binding."""
+        return {binding.method.service for binding in self.bindings}
+
+
+async def run(options: Options, environment: GatewaySettings) -> int:
+    """Does what the command line says. Raises Faults; returns the exit code."""
+    trust = clients.read_trust(options)
+    contracts = await _load(options, trust)
+    if options.command == "routes":
+        write = routes.to_json if options.json else routes.to_table
+        sys.stdout.write(write(contracts.bindings) + "\n")
+        return 0
+    if options.command == "openapi":
+        sys.stdout.write(json.dumps(_document(contracts), indent=2, ensure_ascii=False) + "\n")
+        return 0
+    logs.configure(NAME, environment)
+    with traces.recording(NAME, environment):
+        return await _serve(options, environment, contracts, trust)
+
+
+async def _load(options: Options, trust: Trust | None) -> Contracts:
+    files = descriptors.read_files(options.descriptors)
+    if options.reflect is not None:
+        async with clients.reflection_channel(options.reflect, trust) as channel:
+            files.MergeFrom(await reflection.fetch(channel))
+    loaded = descriptors.from_set(files)
+    overrides: Mapping[str, http_pb2.HttpRule] = {}
+    if options.service_config is not None:
+        overrides = bindings.read_service_config(options.service_config)
+    read = bindings.read(loaded, overrides)
+    return Contracts(descriptors=loaded, bindings=read, router=bindings.route(read))
+
+
+def _document(contracts: Contracts) -> dict[str, object]:
+    return openapi.document(
+        contracts.descriptors,
+        contracts.bindings,
+        is_signed_in=partial(access.is_for_people, contracts.descriptors),
+    )
+
+
+async def _serve(
+    options: Options, environment: GatewaySettings, contracts: Contracts, trust: Trust | None
+) -> int:
+    terms: Callable[[Method], Terms] = access.open_terms
+    services = contracts.services()
+    upstreams = Upstreams(options, contracts.descriptors, trust, services)
+    if options.access == "policy":
+        policies = access.read_policies(contracts.descriptors, services)
+        access.check_public(policies, [binding.method for binding in contracts.bindings])
+        terms = access.terms_by_policy(policies, _verifier(environment, upstreams))
+    listening = _listen(options.listen)
+    if listening is None:
+        return 1
+    async with clients.open_upstreams(upstreams):
+        transcoder = Transcoder(
+            contracts.descriptors,
+            contracts.router,
+            contracts.bindings,
+            {service: upstreams.transport(service) for service in services},
+            TranscoderOptions(
+                decoding=options.decoding,
+                ignore_unknown_fields=options.ignore_unknown_fields,
+                denied_metadata=_DENIED_METADATA,
+                terms=terms,
+            ),
+        )
+        checks = {name: partial(upstreams.transport(name).is_ready, name) for name in services}
+        pages = Pages(_document(contracts), checks)
+        handler = _compressed(transcoder.handle)
+        handler = pages.before(cors.allowing(handler, environment.cors_origins))
+        handler = told(handler, Codec(contracts.descriptors.files))
+        async with metrics.listening(environment.metrics_listen):
+            await _answer_until_signal(handler, listening, pages, environment)
+    return 0
+
+
+def _verifier(environment: GatewaySettings, upstreams: Upstreams) -> Verifier:
+    """Makes what verifies access tokens, by the keys that the mesh's issuer publishes."""
+    service = environment.jwks_method.removeprefix("/").partition("/")[0]
+
+    async def source() -> Mapping[str, bytes]:
+        # Asked of the channel of this moment: it is renewed with the certificates.
+        return await jwks.remote_keys(upstreams.channel(service), environment.jwks_method)()
+
+    keys = jwks.KeySet(source)
+    verifier = Verifier(
+        keys.key, issuer=environment.token_issuer, audience=environment.token_audience
+    )
+    keys.on_withdrawal(verifier.forget)
+    return verifier
+
+
+def _compressed(handler: Handler) -> Handler:
+    async def handle(request: HttpRequest) -> HttpResponse:
+        response = await handler(request)
+        compression.compress(response, request.headers)
+        return response
+
+    return handle
+
+
+def _listen(address: str) -> socket.socket | None:
+    host, port = host_and_port(address)
+    try:
+        family, kind, protocol, _, where = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listening = socket.socket(family, kind, protocol)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(where)
+        listening.listen(_BACKLOG)
+    except OSError as error:
+        sys.stderr.write(f"the gateway cannot listen on {address}: {error.strerror}\n")
+        return None
+    return listening
+
+
+async def _answer_until_signal(
+    handler: Handler, listening: socket.socket, pages: Pages, environment: GatewaySettings
+) -> None:
+    """Serves until SIGTERM or SIGINT, then drains: not ready, a wait, no new connections."""
+    server = http_server.server(
+        asgi.application(handler), drain_seconds=environment.drain_grace.total_seconds()
+    )
+    serving = asyncio.create_task(server.serve(sockets=[listening]), name="http")
+    host, port = listening.getsockname()[:2]
+    _log.info("serving", address=f"{host}:{port}")
+    stop = asyncio.create_task(_stop_signal(), name="stop signal")
+    await asyncio.wait({serving, stop}, return_when=asyncio.FIRST_COMPLETED)
+    stop.cancel()
+    pages.is_draining = True
+    if not serving.done():
+        _log.info("draining")
+        await asyncio.sleep(environment.drain_wait.total_seconds())
+    server.should_exit = True
+    await serving
+
+
+async def _stop_signal() -> None:
+    """Returns at the first SIGTERM or SIGINT; the next one has its usual, immediate effect."""
+    loop = asyncio.get_running_loop()
+    arrived = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, arrived.set)
+    await arrived.wait()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_DFL)

@@ -1,0 +1,174 @@
+"""Opens channels to the upstreams: mTLS as the gateway, or plaintext; balanced; renewed.
+
+    --upstream shop.v1.Orders=orders:443   ->   one channel an address, shared by its services
+
+The deadlines and retries of a channel come from the policies of what is behind it. Certificates
+are read anew when their files change, and calls then go over a new channel.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import grpc
+import grpc.aio
+from google.protobuf.descriptor import ServiceDescriptor
+
+from gateway.settings import ANY_SERVICE, NAME, Options
+from gateway.transcoding.descriptors import Descriptors, Faults
+from gateway.transcoding.transport.grpc_aio import GrpcTransport
+from services.mesh import tls
+from services.mesh.interceptors.identity import SERVICE_KEY
+from services.mesh.service_config import service_config
+from services.mesh.tls import CredentialFiles, Credentials
+
+_CHANNEL_OPTIONS: Final = (
+    ("grpc.service_config_disable_resolution", 1),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 1_000),
+    ("grpc.max_reconnect_backoff_ms", 3_000),
+    # A renewed channel shall not be given the old connection.
+    ("grpc.use_local_subchannel_pool", 1),
+)
+_RENEWAL_SECONDS: Final = 10.0
+_RETIRING_SECONDS: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """What a TLS channel trusts and shows, and the files it came from.
+
+    `files` is None where only the authority is given: then nothing is shown.
+    """
+
+    ca: bytes
+    files: CredentialFiles | None = None
+
+    def channel_credentials(self, known: Credentials | None) -> grpc.ChannelCredentials:
+        """Gives the credentials of a new channel."""
+        if known is None:
+            return grpc.ssl_channel_credentials(self.ca)
+        return tls.channel_credentials(known)
+
+
+def read_trust(options: Options) -> Trust | None:
+    """Reads the TLS files of the command line; None means plaintext. Raises Faults."""
+    if options.upstream_ca is None:
+        return None
+    try:
+        if options.upstream_cert is None or options.upstream_key is None:
+            return Trust(ca=options.upstream_ca.read_bytes())
+        files = CredentialFiles(options.upstream_ca, options.upstream_cert, options.upstream_key)
+        return Trust(ca=files.read().ca, files=files)
+    except OSError as error:
+        raise Faults([f"{Path(error.filename)}: {error.strerror}"]) from None
+    except ValueError as error:
+        raise Faults([f"--upstream-ca, -cert, -key: {error}"]) from None
+
+
+class Upstreams:
+    """The open channels, one an address."""
+
+    def __init__(
+        self, options: Options, descriptors: Descriptors, trust: Trust | None, services: set[str]
+    ) -> None:
+        """`services` are those to reach, by full name. Raises Faults for one without upstream."""
+        self._trust = trust
+        self._known = trust.files.read() if trust is not None and trust.files is not None else None
+        self._has_policy = options.access == "policy"
+        # Without certificates the mesh takes the name that a peer gives itself, on loopback.
+        claims_name = self._has_policy and trust is None
+        self._metadata = ((SERVICE_KEY, NAME),) if claims_name else ()
+        self.address_of = {service: _address(options.upstreams, service) for service in services}
+        missing = sorted(name for name, address in self.address_of.items() if not address)
+        if missing:
+            raise Faults(f"{service}: no --upstream serves it" for service in missing)
+        self._contracts: dict[str, list[ServiceDescriptor]] = {}
+        for service in sorted(services):
+            contract = descriptors.pool.FindServiceByName(service)
+            self._contracts.setdefault(self.address_of[service], []).append(contract)
+        self._channels: dict[str, grpc.aio.Channel] = {}
+        self._transports: dict[str, GrpcTransport] = {}
+        self._retiring: set[asyncio.Task[None]] = set()
+
+    def open(self) -> None:
+        """Opens every channel. Connections are made at the first call."""
+        for address, contracts in self._contracts.items():
+            self._channels[address] = self._connect(address, contracts)
+            self._transports[address] = GrpcTransport(self._channels[address], self._metadata)
+
+    def channel(self, service: str) -> grpc.aio.Channel:
+        """Gives the present channel to a service. Raises KeyError."""
+        return self._channels[self.address_of[service]]
+
+    def transport(self, service: str) -> GrpcTransport:
+        """Gives the transport that reaches a service."""
+        return self._transports[self.address_of[service]]
+
+    async def renew(self) -> None:
+        """Opens channels anew whenever the certificates change, until cancelled."""
+        files = self._trust.files if self._trust is not None else None
+        while files is not None and self._known is not None:
+            await asyncio.sleep(_RENEWAL_SECONDS)
+            fresh = await asyncio.to_thread(files.changed, self._known)
+            if fresh is not None:
+                self._known = fresh
+                for address, contracts in self._contracts.items():
+                    self._retire(self._channels[address])
+                    self._channels[address] = self._connect(address, contracts)
+                    self._transports[address].renew(self._channels[address])
+
+    async def close(self) -> None:
+        """Closes every channel."""
+        for task in self._retiring:
+            task.cancel()
+        await asyncio.gather(*self._retiring, return_exceptions=True)
+        await asyncio.gather(*(channel.close() for channel in self._channels.values()))
+
+    def _connect(self, address: str, contracts: Iterable[ServiceDescriptor]) -> grpc.aio.Channel:
+        config = service_config(contracts) if self._has_policy else _balancing()
+        options = (*_CHANNEL_OPTIONS, ("grpc.service_config", json.dumps(config)))
+        if self._trust is None:
+            return grpc.aio.insecure_channel(f"dns:///{address}", options)
+        credentials = self._trust.channel_credentials(self._known)
+        return grpc.aio.secure_channel(f"dns:///{address}", credentials, options)
+
+    def _retire(self, channel: grpc.aio.Channel) -> None:
+        task = asyncio.create_task(channel.close(_RETIRING_SECONDS), name="retired channel")
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
+
+
+def _balancing() -> dict[str, Any]:
+    """Gives the service config of contracts that say nothing of deadlines and retries."""
+    return {"loadBalancingConfig": [{"round_robin": {}}]}
+
+
+@asynccontextmanager
+async def open_upstreams(upstreams: Upstreams) -> AsyncIterator[None]:
+    """Opens the channels, keeps their certificates fresh, and closes them."""
+    upstreams.open()
+    renewing = asyncio.create_task(upstreams.renew(), name="certificates")
+    try:
+        yield
+    finally:
+        renewing.cancel()
+        await upstreams.close()
+
+
+def reflection_channel(address: str, trust: Trust | None) -> grpc.aio.Channel:
+    """Opens the channel over which a server is asked for its descriptors."""
+    if trust is None:
+        return grpc.aio.insecure_channel(address)
+    known = trust.files.read() if trust.files is not None else None
+    return grpc.aio.secure_channel(address, trust.channel_credentials(known))
+
+
+def _address(upstreams: Mapping[str, str], service: str) -> str:
+    return upstreams.get(service) or upstreams.get(ANY_SERVICE, "")

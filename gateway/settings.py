@@ -1,0 +1,184 @@
+"""What the gateway is told: by its command line, and by the environment.
+
+The command line says what is served and from where; it is all that a foreign set of protos needs.
+The environment (`SOUK_*`) says how the process lives in the mesh, as for every other process.
+"""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+
+from gateway.transcoding.descriptors import Faults
+from gateway.transcoding.percent import Decoding
+from services.mesh.address import host_and_port
+from services.mesh.settings import MeshSettings
+
+Command = Literal["serve", "openapi", "routes"]
+
+NAME: Final = "gateway"
+"""The gateway's identity in the mesh."""
+
+ANY_SERVICE: Final = "*"
+"""The upstream of every service that has none of its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewaySettings(MeshSettings):
+    """The environment. `listen` is where services in the gateway's own process serve gRPC.
+
+    `cors_origins`: the origins whose pages may call the gateway, or "*".
+    """
+
+    listen: str = "127.0.0.1:50050"
+    cors_origins: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The command line."""
+
+    command: Command
+    descriptors: tuple[Path, ...] = ()
+    reflect: str | None = None
+    service_config: Path | None = None
+    upstreams: Mapping[str, str] = field(default_factory=dict)
+    """`HOST:PORT` by the full name of a service, or by ANY_SERVICE."""
+    listen: str = "127.0.0.1:8080"
+    access: Literal["policy", "open"] = "policy"
+    ignore_unknown_fields: bool = False
+    decoding: Decoding = Decoding.EXCEPT_SLASH
+    upstream_ca: Path | None = None
+    upstream_cert: Path | None = None
+    upstream_key: Path | None = None
+    json: bool = False
+    """Whether `routes` prints JSON."""
+
+
+def parse(argv: Sequence[str] | None = None) -> Options:
+    """Reads the command line.
+
+    Exits with 2 where it is malformed, raises Faults where it is wrong.
+    """
+    given = vars(_parser().parse_args(argv))
+    faults: list[str] = []
+    given["descriptors"] = tuple(given["descriptors"])
+    given["upstreams"] = _upstreams(given.pop("upstream", ()), faults)
+    given["ignore_unknown_fields"] = given.pop("unknown_fields", "reject") == "ignore"
+    given["decoding"] = Decoding(given.get("decoding", Decoding.EXCEPT_SLASH))
+    # There is one way so far; the flag lets those who name it go on naming it.
+    given.pop("transport", None)
+    options = Options(**given)
+    if not options.descriptors and options.reflect is None:
+        faults.append("give --descriptors, --reflect or both")
+    faults.extend(_bad_address("--listen", options.listen))
+    if options.reflect is not None:
+        faults.extend(_bad_address("--reflect", options.reflect))
+    if (options.upstream_cert is None) != (options.upstream_key is None):
+        faults.append("--upstream-cert and --upstream-key belong together")
+    if options.upstream_cert is not None and options.upstream_ca is None:
+        faults.append("--upstream-cert needs --upstream-ca: without it upstreams are plaintext")
+    if faults:
+        raise Faults(faults)
+    return options
+
+
+def _upstreams(pairs: Sequence[str], faults: list[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for pair in pairs:
+        service, equals, address = pair.partition("=")
+        if not equals or not service:
+            faults.append(f"--upstream {pair}: expected pkg.Service=HOST:PORT")
+        elif service in found:
+            faults.append(f"--upstream {pair}: {service} is given twice")
+        else:
+            faults.extend(_bad_address(f"--upstream {service}", address))
+            found[service] = address
+    return found
+
+
+def _bad_address(option: str, address: str) -> list[str]:
+    try:
+        host_and_port(address)
+    except ValueError as error:
+        return [f"{option}: {error}"]
+    return []
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m gateway",
+        description="Serves gRPC services as HTTP/JSON, as their google.api.http annotations say.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    serve = commands.add_parser("serve", help="serve HTTP until SIGTERM")
+    openapi = commands.add_parser("openapi", help="print the OpenAPI document")
+    routes = commands.add_parser("routes", help="print what is routed where")
+    for command in (serve, openapi, routes):
+        _add_source(command)
+    _add_serving(serve)
+    routes.add_argument("--json", action="store_true", help="print JSON, one array")
+    return parser
+
+
+def _add_source(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        *("--descriptors", "-d"),
+        metavar="FILE.binpb",
+        type=Path,
+        action="append",
+        default=[],
+        help="a FileDescriptorSet made with --include_imports; may be repeated",
+    )
+    command.add_argument(
+        "--reflect", metavar="HOST:PORT", help="ask this server for its descriptors"
+    )
+    command.add_argument(
+        "--service-config",
+        metavar="FILE.yaml",
+        type=Path,
+        help="a google.api.Service whose http.rules override annotations",
+    )
+    tls = command.add_argument_group("TLS to upstreams, plaintext without")
+    tls.add_argument("--upstream-ca", metavar="FILE", type=Path, help="whom to trust")
+    tls.add_argument("--upstream-cert", metavar="FILE", type=Path, help="what to show")
+    tls.add_argument("--upstream-key", metavar="FILE", type=Path, help="its private key")
+
+
+def _add_serving(serve: argparse.ArgumentParser) -> None:
+    serve.add_argument(
+        "--access",
+        choices=("policy", "open"),
+        default="policy",
+        help="enforce souk.mesh.v1.policy and refuse methods without one, or serve any method",
+    )
+    serve.add_argument(
+        "--upstream",
+        metavar="SERVICE=HOST:PORT",
+        action="append",
+        default=[],
+        help="where a service is, by its full name, or * for every other; may be repeated",
+    )
+    serve.add_argument(
+        "--listen", metavar="HOST:PORT", default="127.0.0.1:8080", help="where to serve HTTP"
+    )
+    serve.add_argument(
+        "--unknown-fields",
+        choices=("reject", "ignore"),
+        default="reject",
+        help="what to do with JSON members and query parameters that are no fields",
+    )
+    serve.add_argument(
+        "--multi-segment-decoding",
+        dest="decoding",
+        choices=[each.value for each in Decoding],
+        default=Decoding.EXCEPT_SLASH.value,
+        help="which escapes stay in a path variable of several segments",
+    )
+    serve.add_argument(
+        "--transport",
+        choices=("grpc-aio",),
+        default="grpc-aio",
+        help="how upstreams are called",
+    )

@@ -1,0 +1,70 @@
+"""Runs the gateway as its users do: as a process, by its command line."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gateway:
+    """A running gateway."""
+
+    url: str
+    host: str
+    port: int
+    process: asyncio.subprocess.Process
+
+
+@asynccontextmanager
+async def running(*arguments: str, **environment: str) -> AsyncIterator[Gateway]:
+    """Runs `gateway serve` on a free port until the block is left."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gateway", "serve", "--listen", "127.0.0.1:0", *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "SOUK_DRAIN_WAIT": "0s", "SOUK_LOG_FORMAT": "json", **environment},
+    )
+    assert process.stdout is not None
+    drain: asyncio.Task[None] | None = None
+    try:
+        async with asyncio.timeout(20):
+            address = await _address(process.stdout)
+        drain = asyncio.create_task(_discard(process.stdout))
+        host, _, port = address.rpartition(":")
+        yield Gateway(url=f"http://{address}", host=host, port=int(port), process=process)
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        async with asyncio.timeout(20):
+            await process.wait()
+        if drain is not None:
+            await drain
+
+
+async def _address(stdout: asyncio.StreamReader) -> str:
+    async for line in stdout:
+        event = json.loads(line)
+        if event["event"] == "serving":
+            return str(event["address"])
+    raise AssertionError("the gateway ended before it served")
+
+
+async def _discard(stdout: asyncio.StreamReader) -> None:
+    async for _ in stdout:
+        pass
+
+
+async def output(*arguments: str) -> tuple[int, str, str]:
+    """Runs `python -m gateway` to its end and gives exit code, output and errors."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gateway", *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(20):
+        out, err = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()

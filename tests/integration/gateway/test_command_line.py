@@ -1,0 +1,166 @@
+"""`python -m gateway`: what it prints, what it refuses, where descriptors come from."""
+
+import json
+
+import aiohttp
+import pytest
+from openapi_spec_validator import validate
+
+from tests.integration.gateway.echo import Echo
+from tests.integration.gateway.process import output, running
+from tests.unit.gateway.protos import HEADER, compiled
+
+
+async def test_routes_are_a_table_or_json(descriptor_file):
+    """`routes` lists every binding, for people and for programs."""
+    code, table, _ = await output("routes", "--descriptors", str(descriptor_file))
+    assert (0, ["METHOD", "PATH", "BODY", "RPC"]) == (code, table.splitlines()[0].split())
+    _, text, _ = await output("routes", "--json", "--descriptors", str(descriptor_file))
+    routes = json.loads(text)
+    assert len(routes) == len(table.splitlines()) - 1
+    assert {
+        "method": "POST",
+        "path": "/v1/texts/{text}:child",
+        "rpc": "test.v1.Echo.Post",
+        "pathFields": ["text"],
+        "body": "child",
+        "responseBody": None,
+        "clientStreaming": False,
+        "serverStreaming": False,
+    } in routes
+
+
+async def test_openapi_is_printed(descriptor_file):
+    """`openapi` prints a valid document."""
+    code, text, _ = await output("openapi", "--descriptors", str(descriptor_file))
+    document = json.loads(text)
+    validate(document)
+    assert (0, "3.1.0") == (code, document["openapi"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "faults"),
+    [
+        ((), ["give --descriptors, --reflect or both"]),
+        (("--descriptors", "/nowhere.binpb"), ["/nowhere.binpb: No such file or directory"]),
+        (("--descriptors", __file__), [f"{__file__}: not a file descriptor set"]),
+        (("--reflect", "127.0.0.1:1"), ["reflection: the server cannot be reached"]),
+        (
+            ("--reflect", "nowhere", "--listen", "x:99999", "--upstream", "a", "--upstream", "b=c",
+             "--upstream-key", "k"),
+            ["--upstream a: expected pkg.Service=HOST:PORT", "--upstream b: 'c' is no host:port",
+             "--listen: 'x:99999' is no host:port", "--reflect: 'nowhere' is no host:port",
+             "--upstream-cert and --upstream-key belong together"],
+        ),
+    ],
+)  # fmt: skip
+async def test_what_cannot_be_served_is_told(arguments, faults):
+    """Every fault has its line; there is no traceback, and the exit code is 2."""
+    code, _, errors = await output("serve", *arguments)
+    assert (2, ["the gateway cannot start:", *(f"  {fault}" for fault in faults)]) == (
+        code, errors.splitlines()
+    )  # fmt: skip
+
+
+async def test_methods_without_a_policy_are_refused(descriptor_file):
+    """`--access policy`, the default, serves no method that has no policy."""
+    arguments = ("--descriptors", str(descriptor_file), "--upstream", "*=127.0.0.1:1")
+    code, _, errors = await output("serve", *arguments)
+    assert (2, "  test.v1.Echo.Get has no policy") == (code, errors.splitlines()[1])
+    assert 14 == len(errors.splitlines())
+
+
+async def test_a_service_without_upstream_is_refused(descriptor_file):
+    """Each bound service needs an upstream."""
+    arguments = ("--descriptors", str(descriptor_file), "--upstream", "other.Service=127.0.0.1:1")
+    code, _, errors = await output("serve", "--access", "open", *arguments)
+    assert (2, "  test.v1.Echo: no --upstream serves it") == (code, errors.splitlines()[1])
+
+
+async def test_a_taken_port_is_told(echo: Echo, descriptor_file):
+    """An address that another has ends with 1 and a line."""
+    arguments = ("--descriptors", str(descriptor_file), "--upstream", f"*={echo.address}")
+    code, _, errors = await output(
+        "serve", "--access", "open", "--listen", echo.address, *arguments
+    )
+    expected = f"the gateway cannot listen on {echo.address}: Address already in use\n"
+    assert (1, expected) == (code, errors)
+
+
+async def test_all_bad_rules_are_told_at_once(tmp_path):
+    """A bad template, an unknown field and a duplicate route each have their line."""
+    source = (
+        HEADER
+        + """
+        message M { string a = 1; repeated string list = 2; M m = 3; }
+        service S {
+          rpc A(M) returns (M) { option (google.api.http) = {get: "/v1/{a-b}"}; }
+          rpc B(M) returns (M) { option (google.api.http) = {get: "/v1/{nope}"}; }
+          rpc C(M) returns (M) { option (google.api.http) = {get: "/v1/{list}/{m}/{a}/{a}"}; }
+          rpc D(M) returns (M) { option (google.api.http) = {post: "/v1/x" body: "nope"}; }
+          rpc E(M) returns (M) { option (google.api.http) = {body: "*"}; }
+        }
+    """
+    )
+    path = tmp_path / "bad.binpb"
+    path.write_bytes(compiled(source).SerializeToString())
+    code, _, errors = await output("routes", "--descriptors", str(path))
+    assert 2 == code
+    assert [
+        "  bad.v1.S.A: GET /v1/{a-b}: syntax error at column 7: expected '}', got '-'",
+        "  bad.v1.S.B: GET /v1/{nope}: bad.v1.M has no field 'nope'",
+        "  bad.v1.S.C: GET /v1/{list}/{m}/{a}/{a}: 'list' is repeated, which a path cannot bind",
+        "  bad.v1.S.C: GET /v1/{list}/{m}/{a}/{a}: 'm' is a message, which a path cannot bind",
+        "  bad.v1.S.C: GET /v1/{list}/{m}/{a}/{a}: 'a' is given twice",
+        "  bad.v1.S.D: POST /v1/x: body: bad.v1.M has no field 'nope'",
+        "  bad.v1.S.E:  : the rule has no pattern",
+    ] == errors.splitlines()[1:]
+
+
+async def test_duplicate_routes_are_told(tmp_path):
+    """The same method and pattern is one route, whatever its variables are called."""
+    source = (
+        HEADER
+        + """
+        message M { string a = 1; string b = 2; }
+        service S {
+          rpc A(M) returns (M) { option (google.api.http) = {get: "/v1/{a}:x"}; }
+          rpc B(M) returns (M) { option (google.api.http) = {get: "/v1/{b=*}:x"}; }
+        }
+    """
+    )
+    path = tmp_path / "bad.binpb"
+    path.write_bytes(compiled(source).SerializeToString())
+    code, _, errors = await output("routes", "--descriptors", str(path))
+    line = "  bad.v1.S.B: GET /v1/{b=*}:x: the same route as bad.v1.S.A: GET /v1/{a}:x"
+    assert (2, line) == (code, errors.splitlines()[1])
+
+
+async def test_a_service_config_overrides_annotations(descriptor_file, tmp_path):
+    """`http.rules` of a service configuration stand for a method's own."""
+    config = tmp_path / "service.yaml"
+    rule = "{selector: test.v1.Echo.Hidden, put: /hidden, body: '*'}"
+    get = "{selector: test.v1.Echo.Get, get: '/texts/{text}'}"
+    config.write_text(f"http:\n  rules:\n  - {rule}\n  - {get}\n")
+    arguments = ("--descriptors", str(descriptor_file), "--service-config", str(config))
+    _, text, _ = await output("routes", "--json", *arguments)
+    bound = {(each["rpc"], each["method"], each["path"]) for each in json.loads(text)}
+    assert ("test.v1.Echo.Hidden", "PUT", "/hidden") in bound
+    assert [("test.v1.Echo.Get", "GET", "/texts/{text}")] == [
+        each for each in bound if each[0] == "test.v1.Echo.Get"
+    ]
+    config.write_text("http: {rules: [{selector: test.v1.Echo.Nope, get: /x}]}")
+    code, _, errors = await output("routes", *arguments)
+    assert (2, "  test.v1.Echo.Nope: no such method") == (code, errors.splitlines()[1])
+
+
+async def test_descriptors_come_from_a_server(echo: Echo):
+    """`--reflect` asks a running server, which may know v1alpha only, and serves what it says."""
+    upstream = ("--upstream", f"*={echo.address}")
+    async with (
+        running("--reflect", echo.address, *upstream, "--access", "open") as gateway,
+        aiohttp.ClientSession() as session,
+        session.get(f"{gateway.url}/v1/rooms/1/beds/2?kind=KIND_ONE") as response,
+    ):
+        answer = await response.json()
+        assert ("rooms/1/beds/2", "KIND_ONE") == (answer["text"], answer["kind"])

@@ -1,0 +1,170 @@
+"""Streams through the gateway: NDJSON, events, uploads, both ways at once, and their ends."""
+
+import asyncio
+import json
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.integration.gateway.conftest import Http
+from tests.integration.gateway.echo import Echo
+from tests.integration.gateway.process import Gateway
+
+LINES = {"content-type": "application/x-ndjson"}
+EVENTS = {"accept": "text/event-stream"}
+
+
+def lines(body: bytes) -> list[Any]:
+    """Reads NDJSON."""
+    return [json.loads(line) for line in body.splitlines()]
+
+
+async def test_a_stream_is_a_line_a_message(http: Http):
+    """A server stream is NDJSON, each line a message."""
+    answer = await http("GET", "/v1/resources:watch?count=3")
+    assert (200, "application/x-ndjson") == (answer.status, answer.headers["content-type"])
+    assert ["1", "2", "3"] == [line["name"] for line in lines(answer.body)]
+
+
+async def test_a_stream_of_parts(http: Http):
+    """`response_body` gives a line a part."""
+    assert ["1", "2"] == lines((await http("GET", "/v1/names:watch?count=2")).body)
+
+
+async def test_an_empty_stream_is_an_answer(http: Http):
+    """A stream without a message is 200 without a line."""
+    answer = await http("GET", "/v1/resources:watch")
+    assert (200, b"") == (answer.status, answer.body)
+
+
+async def test_a_stream_is_events_on_demand(http: Http):
+    """Who accepts text/event-stream gets events with ids, which go on from `Last-Event-ID`."""
+    answer = await http("GET", "/v1/names:watch?count=2", headers=EVENTS)
+    assert "text/event-stream" == answer.headers["content-type"]
+    assert b'id: 1\ndata: "1"\n\nid: 2\ndata: "2"\n\n' == answer.body
+    again = await http("GET", "/v1/names:watch?count=1", headers={**EVENTS, "last-event-id": "2"})
+    assert b'id: 3\ndata: "1"\n\n' == again.body
+
+
+@pytest.mark.parametrize("headers", [{}, EVENTS])
+async def test_a_stream_that_fails_at_once_has_a_status(http: Http, headers):
+    """A failure before the first message is an answer of its own."""
+    answer = await http("GET", "/v1/resources:watch?failAfter=-1", headers=headers)
+    assert (404, 5, "no such thing") == (
+        answer.status, answer.json["code"], answer.json["message"]
+    )  # fmt: skip
+
+
+async def test_a_stream_that_fails_later_says_so_in_band(http: Http):
+    """A failure after the first message is the last line, or the event `error`."""
+    answer = await http("GET", "/v1/names:watch?count=9&failAfter=2")
+    status = {"code": 10, "message": "enough", "details": []}
+    expected = ["1", "2", {"@type": "type.googleapis.com/google.rpc.Status", **status}]
+    assert expected == lines(answer.body)
+    events = await http("GET", "/v1/names:watch?count=9&failAfter=1", headers=EVENTS)
+    *_, last = events.body.split(b"\n\n")[:-1]
+    name, data = last.split(b"\n")
+    assert (b"event: error", status) == (name, json.loads(data.removeprefix(b"data: ")))
+
+
+async def test_messages_come_as_they_are_made(gateway: Gateway, session: aiohttp.ClientSession):
+    """A message is sent on when it comes, not when the stream ends."""
+    url = f"{gateway.url}/v1/names:watch?count=1&endless=true"
+    async with session.get(url) as response, asyncio.timeout(5):
+        assert b'"1"\n' == await response.content.readline()
+
+
+@pytest.mark.parametrize("headers", [{}, EVENTS])
+async def test_a_client_that_leaves_ends_the_call(
+    gateway: Gateway, session: aiohttp.ClientSession, echo: Echo, headers
+):
+    """The RPC is cancelled when the client goes away."""
+    url = f"{gateway.url}/v1/names:watch?count=1&endless=true"
+    async with session.get(url, headers=headers) as response:
+        await response.content.readline()
+        response.close()
+    async with asyncio.timeout(5):
+        await echo.cancelled.wait()
+
+
+async def test_a_silent_stream_is_answered(gateway: Gateway, session: aiohttp.ClientSession):
+    """A stream without a message yet still begins its answer."""
+    async with asyncio.timeout(10):
+        async with session.get(f"{gateway.url}/v1/names:watch?endless=true") as response:
+            assert 200 == response.status
+            response.close()
+
+
+@pytest.mark.parametrize(
+    ("body", "names"),
+    [
+        (b'{"name": "a"}\n{"name": "b"}\n', ["a", "b"]),
+        (b'\n{"name": "a"}\r\n\n{"name": "b"}', ["a", "b"]),
+        (b'[{"name": "a"}, {"name": "],}\\"["}]', ["a", '],}"[']),
+        (b' [\n{"name": "a"}\n]\n', ["a"]),
+        (b"[]", []),
+        (b"", []),
+    ],
+)
+async def test_an_upload_is_lines_or_an_array(http: Http, body, names):
+    """A client stream is NDJSON or one JSON array; path and query bind every message."""
+    answer = await http("POST", "/v1/parents/p:import", data=body, headers=LINES)
+    assert 200 == answer.status
+    requests = [(each["parent"], each["resource"]["name"]) for each in answer.json["requests"]]
+    assert [("p", name) for name in names] == requests
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (b'{"name": "a"}\n{"name": 1}\n', "resource.name"),
+        (b'{"name": "a"}\n{"name"\n', ""),
+        (b'[{"name": "a"}, {"nope": 1}]', "resource.nope"),
+        (b'[{"name": "a"},]', ""),
+        (b'[,{"name": "a"}]', ""),
+        (b'[{"name": "a"}', ""),
+        (b'[{"name": "a"}] x', ""),
+        (b"[{]}]", ""),
+    ],
+)
+async def test_a_bad_upload_is_refused(http: Http, body, field):
+    """A message that is not one ends the call with a 400."""
+    headers = {"content-type": "application/json"}
+    answer = await http("POST", "/v1/parents/p:import", data=body, headers=headers)
+    assert 400 == answer.status
+    assert field == answer.json["details"][0]["fieldViolations"][0]["field"]
+
+
+async def test_one_message_of_an_upload_is_limited_not_the_whole(http: Http):
+    """Each message may have 256 KiB; the body may have more."""
+    line = json.dumps({"name": "a", "title": "x" * 200_000}).encode() + b"\n"
+    answer = await http("POST", "/v1/parents/p:import", data=line * 3, headers=LINES)
+    assert (200, 3) == (answer.status, len(answer.json["requests"]))
+    long = json.dumps({"name": "x" * 300_000}).encode()
+    assert 413 == (await http("POST", "/v1/parents/p:import", data=long, headers=LINES)).status
+
+
+async def test_both_ways_at_once(gateway: Gateway, session: aiohttp.ClientSession):
+    """Each message of a bidirectional stream is answered before the next one is sent."""
+    sent: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def body():
+        while message := await sent.get():
+            yield message
+
+    await sent.put(b'{"parent": "1"}\n')
+    async with asyncio.timeout(10):
+        async with session.post(f"{gateway.url}/v1/chat", data=body(), headers=LINES) as response:
+            first = json.loads(await response.content.readline())
+            await sent.put(b'{"parent": "2"}\n')
+            second = json.loads(await response.content.readline())
+            await sent.put(b"")
+            assert b"" == await response.content.read()
+    assert ["1", "2"] == [first["parent"], second["parent"]]
+
+
+async def test_a_raw_stream_is_one_body(http: Http):
+    """A stream of google.api.HttpBody is its data, one after another."""
+    answer = await http("GET", "/v1/files/three")
+    assert (b"one two three", "text/plain") == (answer.body, answer.headers["content-type"])
