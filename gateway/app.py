@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -25,6 +26,7 @@ from gateway import access, clients, cors, http_server, openapi, routes
 from gateway.clients import Trust, Upstreams
 from gateway.pages import Pages
 from gateway.settings import NAME, GatewaySettings, Options
+from gateway.storefront import app as storefront
 from gateway.telemetry import told
 from gateway.transcoding import asgi, bindings, compression, descriptors, reflection
 from gateway.transcoding.asgi import Handler
@@ -36,6 +38,7 @@ from gateway.transcoding.router import Router
 from gateway.transcoding.transcoder import Options as TranscoderOptions
 from gateway.transcoding.transcoder import Terms, Transcoder
 from services.mesh import jwks, logs, metrics, traces
+from services.mesh import run as mesh_run
 from services.mesh.access_token import Verifier
 from services.mesh.address import host_and_port
 
@@ -127,9 +130,18 @@ async def _serve(
         handler = _compressed(transcoder.handle)
         handler = pages.before(cors.allowing(handler, environment.cors_origins))
         handler = told(handler, Codec(contracts.descriptors.files))
-        async with metrics.listening(environment.metrics_listen):
+        async with _beside(environment, upstreams):
             await _answer_until_signal(handler, listening, pages, environment)
     return 0
+
+
+def _beside(
+    environment: GatewaySettings, upstreams: Upstreams
+) -> AbstractAsyncContextManager[object]:
+    """Gives what runs beside HTTP: /metrics, and the storefront if its upstream is ourselves."""
+    if upstreams.address_of.get(storefront.SERVICE) == environment.listen:
+        return mesh_run.serving(storefront.PROCESS, environment)
+    return metrics.listening(environment.metrics_listen)
 
 
 def _verifier(environment: GatewaySettings, upstreams: Upstreams) -> Verifier:
