@@ -9,7 +9,8 @@ from uuid import UUID
 
 from services.mesh import amount
 from services.mesh.amount import Amount
-from services.mesh.errors import DomainError, InvalidArgument
+from services.mesh.currencies import MINOR_UNITS
+from services.mesh.errors import DomainError
 from services.order.domain._errors import (
     MixedCurrencies,
     OutOfStock,
@@ -20,6 +21,10 @@ from services.order.domain._errors import (
     TotalTooLarge,
 )
 from services.order.domain._lifecycle import ENDS_AS, TRANSITIONS, Actor, Reason, State
+
+LIMIT_UNITS = 10**12
+"""What an order's sum stays below, in units of its currency: then a payment provider's JSON can
+hold it exactly in minor units of any currency (RFC 8259, section 6: below 2**53)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,10 +47,10 @@ def total(lines: Sequence[Line]) -> Amount:
     """Returns the sum of one or more lines. Raises MixedCurrencies or TotalTooLarge."""
     if len({line.unit_price.currency for line in lines}) > 1:
         raise MixedCurrencies("an order must be in one currency")
-    try:
-        return amount.total(line.total for line in lines)
-    except InvalidArgument as error:
-        raise TotalTooLarge("the sum of the order is too large") from error
+    whole = amount.total(line.total for line in lines)
+    if whole.minor >= LIMIT_UNITS * 10 ** MINOR_UNITS[whole.currency]:
+        raise TotalTooLarge(f"the sum of an order must be less than {LIMIT_UNITS:,} units")
+    return whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -131,7 +131,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_TIMED_OUT: _ErrorReason.ValueType  # 11
     """The order could not be finished in time."""
     ERROR_REASON_TOTAL_TOO_LARGE: _ErrorReason.ValueType  # 12
-    """The sum of the order is too large to be charged (`FAILED_PRECONDITION`)."""
+    """The sum of the order is not less than 1,000,000,000,000 units, too large to
+    be charged (`FAILED_PRECONDITION`).
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call to this service failed, as `google.rpc.ErrorInfo.reason`, or why an
@@ -173,7 +175,9 @@ ERROR_REASON_RESERVATION_EXPIRED: ErrorReason.ValueType  # 10
 ERROR_REASON_TIMED_OUT: ErrorReason.ValueType  # 11
 """The order could not be finished in time."""
 ERROR_REASON_TOTAL_TOO_LARGE: ErrorReason.ValueType  # 12
-"""The sum of the order is too large to be charged (`FAILED_PRECONDITION`)."""
+"""The sum of the order is not less than 1,000,000,000,000 units, too large to
+be charged (`FAILED_PRECONDITION`).
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 @_typing.final
@@ -211,7 +215,7 @@ class Order(_message.Message):
 
     @_builtins.property
     def total(self) -> _money_pb2.Money:
-        """Holds the sum of the lines."""
+        """Holds the sum of the lines, less than 1,000,000,000,000 units."""
 
     @_builtins.property
     def shipping_address(self) -> _postal_address_pb2.PostalAddress:
