@@ -8,7 +8,8 @@
 | `grpc_server`         | module  | the running service, in place of pytest-grpc's own server     |
 | `grpc_create_channel` | module  | pytest-grpc's, with the developer's certificate by default    |
 | `grpc_channel`        | module  | pytest-grpc's own, and so is `grpc_stub`                       |
-| `channel_as`          | module  | `channel_as("order")`: a channel with another's certificate   |
+| `channel_as`          | module  | `channel_as("order")`: a channel with another's certificate,  |
+|                       |         | `channel_as("order", "payment")`: to another service          |
 """
 
 import asyncio
@@ -17,7 +18,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 import pytest
@@ -31,7 +32,13 @@ from tests.contract.shop import Shop
 from tests.contract.violations import broken_rules
 
 CreateChannel = Callable[..., grpc.Channel]
-ChannelAs = Callable[[str], grpc.Channel]
+
+
+class ChannelAs(Protocol):
+    """Opens channels with any certificate of the mesh."""
+
+    def __call__(self, identity: str, to: str = "") -> grpc.Channel:
+        """Return the channel of `identity` to a service, the one under test if none is named."""
 
 
 @pytest.fixture(scope="session")
@@ -101,13 +108,14 @@ def grpc_create_channel(shop: Shop, grpc_create_channel: CreateChannel) -> Creat
 
 
 @pytest.fixture(scope="module")
-def channel_as(shop: Shop, grpc_create_channel: CreateChannel) -> Iterator[ChannelAs]:
-    """Opens one channel per identity and closes them all."""
+def channel_as(shop: Shop, process: str) -> Iterator[ChannelAs]:
+    """Opens one channel per identity and service, and closes them all."""
     with ExitStack() as stack:
 
         @cache
-        def channel(identity: str) -> grpc.Channel:
-            return stack.enter_context(grpc_create_channel(shop.credentials(identity)))
+        def channel(identity: str, to: str = "") -> grpc.Channel:
+            address, credentials = shop.addresses[to or process], shop.credentials(identity)
+            return stack.enter_context(grpc.secure_channel(address, credentials))
 
         yield channel
 

@@ -6,9 +6,10 @@
 Each entry is called with a `Desk` and makes what it needs itself.
 """
 
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 from uuid import UUID
 
 import grpc
@@ -21,6 +22,8 @@ from tests.contract.contracts import services
 from tests.contract.details import reason_of
 from tests.contract.shop import Shop
 from tests.contract.test_reasons import documented
+
+T = TypeVar("T")
 
 _SECONDS = 10
 
@@ -42,8 +45,34 @@ class Desk:
         """Call the service under test."""
         return getattr(self.stub, rpc)(request, metadata=metadata, timeout=_SECONDS)
 
+    def as_service(self, name: str, stub_class: Callable[[grpc.Channel], Any]) -> "Desk":
+        """Return the desk of the service `name`, which calls by a generated stub."""
+        return replace(self, stub=stub_class(self.channel_as(name)))
+
+    def at(self, process: str, stub_class: Callable[[grpc.Channel], Any]) -> "Desk":
+        """Return the desk at another service, which persons call by a generated stub."""
+        return replace(self, stub=stub_class(self.channel_as("developer", process)))
+
 
 Entry = Callable[[Desk], Any]
+
+
+def first(stream: Any) -> Any:
+    """Return the first message of a server stream, None if it has none, and end it."""
+    try:
+        return next(stream, None)
+    finally:
+        stream.cancel()
+
+
+def eventually(condition: Callable[[], T]) -> T:
+    """Return the first truthy result of `condition`; raises TimeoutError when time is up."""
+    deadline = time.monotonic() + _SECONDS
+    while not (result := condition()):
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        time.sleep(0.02)
+    return result
 
 
 def check_is_answered(desk: Desk, entry: Entry) -> None:
