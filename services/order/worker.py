@@ -46,7 +46,7 @@ class SagaWorker:
         while True:
             self._due.clear()
             free = self._concurrency - len(self._running)
-            leases = await self._leases.acquire_due(free) if free else []
+            leases = await self._acquire(free) if free else []
             for lease in leases:
                 task = tasks.create_task(self._work(lease))
                 self._running.add(task)
@@ -55,6 +55,16 @@ class SagaWorker:
                 await self._sleep(await self._leases.next_due_in())
             elif not free:
                 await self._sleep(None)
+
+    async def _acquire(self, limit: int) -> list[Lease]:
+        """Take leases; those taken while we are cancelled are given back, not left to expire."""
+        acquiring = asyncio.ensure_future(self._leases.acquire_due(limit))
+        try:
+            return await asyncio.shield(acquiring)
+        except asyncio.CancelledError:
+            for lease in await acquiring:
+                await self._leases.release(lease)
+            raise
 
     def _end(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)

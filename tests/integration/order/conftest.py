@@ -1,0 +1,189 @@
+"""The order service as the mesh serves it, over a real database, with stand-ins around it."""
+
+import asyncio
+import base64
+import time
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeAlias
+from uuid import UUID
+
+import asyncpg
+import grpc.aio
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from services.mesh import clients, migrate, server
+from services.mesh.errors import RemoteError
+from services.mesh.ids import new_id
+from services.mesh.run import Worker
+from services.mesh.settings import Secret
+from services.order import app
+from services.order.settings import Settings
+from souk.order.v1 import order_pb2, order_service_pb2, order_service_pb2_grpc
+from tests.integration.order import stand_ins
+from tests.integration.order.stand_ins import World
+
+Stub: TypeAlias = "order_service_pb2_grpc.OrderServiceAsyncStub"
+
+OK = "tok_ok"
+DECLINED = "tok_declined"
+
+_KEY = Ed25519PrivateKey.generate()
+_PUBLIC = base64.urlsafe_b64encode(_KEY.public_key().public_bytes_raw()).rstrip(b"=").decode()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """Somebody who calls; `metadata` goes with every call."""
+
+    user_id: str
+    metadata: tuple[tuple[str, str], ...]
+
+
+def person(*roles: str) -> Person:
+    """Returns somebody new."""
+    now, user_id = int(time.time()), str(new_id())
+    claims = {
+        "iss": "https://souk.local",
+        "aud": "souk",
+        "sub": user_id,
+        "roles": list(roles),
+        "nbf": now - 1,
+        "exp": now + 600,
+    }
+    token = jwt.encode(claims, _KEY, "EdDSA", headers={"typ": "at+jwt", "kid": "test"})
+    metadata = (("authorization", f"Bearer {token}"), ("x-souk-service", "gateway"))
+    return Person(user_id=user_id, metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shop:
+    """The order service and what surrounds it."""
+
+    world: World
+    conn: "asyncpg.Connection[asyncpg.Record]"
+    stub: Stub
+
+    async def place(
+        self, request: order_service_pb2.CreateOrderRequest, who: Person, *, seconds: float = 8
+    ) -> order_pb2.Order:
+        """Calls CreateOrder and returns the order; raises AioRpcError."""
+        response = await self.stub.CreateOrder(request, metadata=who.metadata, timeout=seconds)
+        return response.order
+
+    async def order_about(self, product_id: str) -> str:
+        """Returns the order about a product; fails if there is none, or several."""
+        query = "SELECT order_id FROM order_lines WHERE product_id = $1"
+        (row,) = await self.conn.fetch(query, UUID(product_id))
+        return str(row["order_id"])
+
+    async def state(self, order_id: str) -> str:
+        """Returns an order's state from its row."""
+        query = "SELECT state FROM orders WHERE order_id = $1"
+        return str(await self.conn.fetchval(query, UUID(order_id)))
+
+    async def is_in(self, order_id: str, *states: str) -> bool:
+        """Tells whether an order is in one of the states."""
+        return await self.state(order_id) in states
+
+    async def path(self, order_id: str) -> list[str]:
+        """Returns the states of an order from its history."""
+        query = "SELECT to_state FROM order_history WHERE order_id = $1 ORDER BY sequence"
+        return [row["to_state"] for row in await self.conn.fetch(query, UUID(order_id))]
+
+
+async def refusal(call: Awaitable[Any]) -> RemoteError:
+    """Returns the error that a call is answered with."""
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await call
+    return clients.remote_error(raised.value)
+
+
+def create_order(
+    *product_ids: str, quantity: int = 1, token: str = OK, key: str = ""
+) -> order_service_pb2.CreateOrderRequest:
+    """Returns a request for some pieces of each product, under a new key unless given one."""
+    return order_service_pb2.CreateOrderRequest(
+        request_id=key or str(new_id()),
+        items=[
+            order_pb2.OrderItem(product_id=product_id, quantity=quantity)
+            for product_id in product_ids
+        ],
+        payment_token=token,
+    )
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    """Serves user, product and payment."""
+    async with stand_ins.running({"test": _PUBLIC}) as around:
+        yield around
+
+
+@pytest.fixture
+async def settings(world: World, database_url: str, redis_url: str) -> Settings:
+    """Migrates an empty database, and gives settings with short times."""
+    await migrate.run(database_url, package="services.order", mesh=("outbox", "idempotency"))
+    return Settings(
+        listen="127.0.0.1:0",
+        tls="off",
+        targets=dict.fromkeys(("user", "product", "payment"), world.address),
+        drain_wait=timedelta(0),
+        drain_grace=timedelta(seconds=2),
+        database_url=Secret(database_url),
+        redis_url=Secret(redis_url),
+        answer_margin=timedelta(milliseconds=200),
+        lease=timedelta(seconds=5),
+        retry_most=timedelta(milliseconds=200),
+        poll=timedelta(milliseconds=200),
+    )
+
+
+@pytest.fixture
+async def conn(settings: Settings) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    """Connects to the order service's database."""
+    connection = await asyncpg.connect(settings.database_url.reveal())
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+@pytest.fixture
+async def shop(
+    world: World, settings: Settings, conn: "asyncpg.Connection[asyncpg.Record]"
+) -> AsyncIterator[Shop]:
+    """Serves order with all its workers."""
+    async with serving(settings) as stub:
+        yield Shop(world=world, conn=conn, stub=stub)
+
+
+@asynccontextmanager
+async def serving(settings: Settings) -> AsyncIterator[Stub]:
+    """Serves order with its workers until the block is left."""
+    async with (
+        clients.open_mesh("order", settings) as mesh,
+        app.build(settings, mesh) as built,
+        _working(*built.workers),
+        server.serving(built, mesh) as listening,
+        grpc.aio.insecure_channel(listening.address) as channel,
+    ):
+        yield order_service_pb2_grpc.OrderServiceStub(channel)
+
+
+@asynccontextmanager
+async def _working(*workers: Worker) -> AsyncIterator[None]:
+    tasks = [asyncio.ensure_future(worker()) for worker in workers]
+    try:
+        yield
+    finally:
+        async with asyncio.timeout(5):
+            # Python 3.11's `wait_for`, which redis-py uses, can lose a cancellation.
+            while not all(task.done() for task in tasks):
+                for task in tasks:
+                    task.cancel()
+                await asyncio.wait(tasks, timeout=0.5)

@@ -1,0 +1,152 @@
+"""A SIGKILL between any effect and its record: nothing is lost and nothing is charged twice."""
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from itertools import product as each_pair
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import grpc.aio
+import pytest
+
+from services.local import ports
+from services.local.program import Program, running
+from services.order.settings import Settings
+from souk.order.v1 import order_service_pb2, order_service_pb2_grpc
+from tests.conftest import Eventually
+from tests.integration.order.conftest import DECLINED, OK, Shop, Stub, create_order, person
+from tests.integration.order.faults import AFTER, BEFORE, Fault
+from tests.integration.order.stand_ins import World
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """An order that is killed around the effect `rpc`.
+
+    `is_cancelled`: the customer cancels it after it was confirmed. `ends`: the state it must come
+    to; `ends_overdue`: likewise if its time to be paid is over by then.
+    """
+
+    rpc: str
+    when: str
+    token: str = OK
+    is_cancelled: bool = False
+    ends: str
+    ends_overdue: str
+
+
+CASES = [
+    *(
+        Case(rpc=rpc, when=when, ends="CONFIRMED", ends_overdue="EXPIRED")
+        for rpc, when in each_pair(
+            ("ReserveStock", "Authorize", "CommitReservation"), (BEFORE, AFTER)
+        )
+    ),
+    Case(rpc="Capture", when=BEFORE, ends="CONFIRMED", ends_overdue="EXPIRED"),
+    Case(rpc="Capture", when=AFTER, ends="CONFIRMED", ends_overdue="REFUNDED"),
+    *(
+        Case(rpc=rpc, when=when, token=DECLINED, ends="REJECTED", ends_overdue="REJECTED")
+        for rpc, when in each_pair(("Void", "ReleaseReservation"), (BEFORE, AFTER))
+    ),
+    *(
+        Case(rpc=rpc, when=when, is_cancelled=True, ends="REFUNDED", ends_overdue="REFUNDED")
+        for rpc, when in each_pair(("Refund", "ReleaseReservation"), (BEFORE, AFTER))
+    ),
+]
+
+
+@pytest.mark.parametrize("is_overdue", [False, True])
+async def test_a_kill_at_every_point_is_survived(
+    world: World,
+    settings: Settings,
+    conn: "asyncpg.Connection[asyncpg.Record]",
+    eventually: Eventually,
+    tmp_path: Path,
+    *,
+    is_overdue: bool,
+) -> None:
+    """The process that comes after the killed one brings every order to its right end."""
+    products = [world.warehouse.add(stock=5) for _ in CASES]
+    async with process(settings, world, tmp_path / "log") as (stub, child):
+        shop = Shop(world=world, conn=conn, stub=stub)
+        async with asyncio.TaskGroup() as calls:
+            await _begin(shop, products, calls)
+            child.kill()
+    world.faults.clear()
+    if is_overdue:
+        await conn.execute("UPDATE orders SET pay_by = clock_timestamp()")
+    expected = [case.ends_overdue if is_overdue else case.ends for case in CASES]
+    orders = [await shop.order_about(product_id) for product_id in products]
+    async with process(settings, world, tmp_path / "log"):
+
+        async def all_ended() -> bool:
+            return [await shop.state(order_id) for order_id in orders] == expected
+
+        await eventually(all_ended)
+    sold = [state == "CONFIRMED" for state in expected]
+    assert [world.warehouse.stock(each) for each in products] == [
+        (4, 0, 1) if is_sold else (5, 0, 0) for is_sold in sold
+    ]
+    kept = [world.till.takings[each] - world.till.returns[each] for each in orders]
+    assert kept == [int(is_sold) for is_sold in sold]
+    assert max(world.till.takings.values()) == 1
+    assert {len(requests) for requests in world.till.keys.values()} == {1}
+
+
+async def _begin(shop: Shop, products: Sequence[str], calls: asyncio.TaskGroup) -> None:
+    """Has every case hang at its point."""
+    faults: list[Fault] = []
+    for case, product_id in zip(CASES, products, strict=True):
+        customer = person()
+        placing = shop.place(create_order(product_id, token=case.token), customer)
+        call: Awaitable[Any] = placing
+        if case.is_cancelled:
+            request = order_service_pb2.CancelOrderRequest(order_id=(await placing).order_id)
+            call = shop.stub.CancelOrder(request, metadata=customer.metadata)
+        faults.append(shop.world.faults.hang(case.rpc, product_id, when=case.when))
+        calls.create_task(_failed(call))
+    async with asyncio.timeout(5):
+        for fault in faults:
+            await fault.reached.wait()
+
+
+async def _failed(call: Awaitable[Any]) -> None:
+    with contextlib.suppress(grpc.aio.AioRpcError):
+        await call
+
+
+@asynccontextmanager
+async def process(
+    settings: Settings, world: World, log: Path
+) -> AsyncIterator[tuple[Stub, asyncio.subprocess.Process]]:
+    """Runs the order service as a process of its own; its leases last for two seconds."""
+    (port,) = ports.free()
+    address = ports.address(port)
+    program = Program(
+        name="order",
+        argv=(sys.executable, "-m", "services.order"),
+        environment={
+            "SOUK_LISTEN": address,
+            "SOUK_TLS": "off",
+            "SOUK_TARGETS": ",".join(f"{name}={world.address}" for name in settings.targets),
+            "SOUK_DATABASE_URL": settings.database_url.reveal(),
+            "SOUK_REDIS_URL": settings.redis_url.reveal(),
+            "SOUK_LEASE": "2s",
+            "SOUK_POLL": "200ms",
+            "SOUK_DRAIN_WAIT": "0s",
+        },
+        check=lambda: _serving(address),
+        log=log,
+    )
+    async with running(program) as child, grpc.aio.insecure_channel(address) as channel:
+        yield order_service_pb2_grpc.OrderServiceStub(channel), child
+
+
+async def _serving(address: str) -> None:
+    async with grpc.aio.insecure_channel(address) as channel, asyncio.timeout(1):
+        await channel.channel_ready()
