@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-_POLL_SECONDS = 0.02
+_POLL_SECONDS = 0.05
 _SETPRIV = shutil.which("setpriv") if sys.platform == "linux" else None
 
 
