@@ -1,5 +1,6 @@
 """Which events a service has handled, so that one delivered twice has one effect."""
 
+from collections.abc import Collection
 from datetime import timedelta
 from uuid import UUID
 
@@ -9,6 +10,8 @@ RETENTION = timedelta(days=60)
 """Longer than the outbox keeps events, so that a replay never brings back a forgotten one."""
 
 _RECORD = "INSERT INTO inbox (event_id) VALUES ($1) ON CONFLICT DO NOTHING RETURNING true"
+
+_HANDLED = "SELECT event_id FROM inbox WHERE event_id = ANY($1)"
 
 _COUNT_TRY = """
     INSERT INTO inbox_tries AS t (event_id, tries) VALUES ($1, 2)
@@ -27,6 +30,12 @@ async def record(conn: Connection, event_id: UUID) -> bool:
     Another transaction that is handling it is waited for, up to the lock timeout (Aborted).
     """
     return await conn.fetchval(_RECORD, event_id) is not None
+
+
+async def unhandled(conn: Connection, event_ids: Collection[UUID]) -> set[UUID]:
+    """Returns those of `event_ids` that are not recorded."""
+    handled = await conn.fetch(_HANDLED, list(event_ids))
+    return set(event_ids) - {row["event_id"] for row in handled}
 
 
 async def count_try(conn: Connection, event_id: UUID) -> int:

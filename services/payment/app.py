@@ -14,7 +14,7 @@ from services.payment.sandbox_provider import SandboxProvider
 from services.payment.servicer import SERVICE, PaymentServicer
 from services.payment.settings import Settings
 from services.payment.store import PaymentStore
-from services.payment.worker import Reaper, Resolver
+from services.payment.worker import Resolver
 from services.payment.workflow import Payments
 
 # The RPCs have four seconds (proto/souk/payment/v1/payment_service.proto).
@@ -49,7 +49,7 @@ async def build(settings: Settings, mesh: Mesh) -> AsyncIterator[App]:
         )
         yield App(
             servicers={SERVICE: servicer},
-            workers=[resolver.run, Reaper(keys).run],
+            workers=[resolver.run, keys.run],
             checks={"postgresql": db.ready},
         )
 

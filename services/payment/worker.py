@@ -1,21 +1,19 @@
-"""Resolves payments whose operation was not answered, and forgets old idempotency keys."""
+"""Resolves payments whose operation was not answered."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from uuid import UUID
 
 import structlog
 
+from services.mesh import backoff
 from services.mesh.errors import DomainError
-from services.mesh.idempotency import IdempotencyKeys
 from services.payment.store import PaymentStore
 from services.payment.workflow import Payments
 
 _log = structlog.get_logger(__name__)
 
 _BATCH = 8
-_REAP_INTERVAL = timedelta(hours=1)
 
 
 class Resolver:
@@ -27,15 +25,16 @@ class Resolver:
         self._interval = interval
 
     async def run(self) -> None:
-        """Resolves payments until cancelled."""
-        await _every(self._interval, self.resolve_due)
+        """Resolves payments until cancelled, through every outage of the database."""
+        await backoff.repeat(self._resolve_due, despite=(DomainError,), name="resolver")
 
-    async def resolve_due(self) -> None:
-        """Resolves what is due now, some at a time. Raises DomainError when the database fails."""
-        while due := await self._store.claim_due(_BATCH):
-            async with asyncio.TaskGroup() as tasks:
-                for payment_id in due:
-                    tasks.create_task(self._resolve(payment_id))
+    async def _resolve_due(self) -> None:
+        while True:
+            while due := await self._store.claim_due(_BATCH):
+                async with asyncio.TaskGroup() as tasks:
+                    for payment_id in due:
+                        tasks.create_task(self._resolve(payment_id))
+            await asyncio.sleep(self._interval.total_seconds())
 
     async def _resolve(self, payment_id: UUID) -> None:
         try:
@@ -47,27 +46,3 @@ class Resolver:
             _log.exception("payment can't be resolved", payment_id=str(payment_id))
         else:
             _log.info("payment resolved", payment_id=str(payment_id), state=payment.state)
-
-
-class Reaper:
-    """Forgets idempotency keys that are older than they are kept."""
-
-    def __init__(self, keys: IdempotencyKeys) -> None:
-        self._keys = keys
-
-    async def run(self) -> None:
-        """Forgets keys until cancelled."""
-        await _every(_REAP_INTERVAL, self._reap)
-
-    async def _reap(self) -> None:
-        _log.info("idempotency keys forgotten", count=await self._keys.reap())
-
-
-async def _every(interval: timedelta, work: Callable[[], Awaitable[None]]) -> None:
-    """Does `work` every `interval`, through outages of the database, until cancelled."""
-    while True:
-        try:
-            await work()
-        except DomainError as error:
-            _log.warning("worker interrupted", error=error.message)
-        await asyncio.sleep(interval.total_seconds())

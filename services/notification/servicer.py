@@ -1,0 +1,120 @@
+"""The RPCs of the notification service. Who may call them stands in the contract."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from typing import Any
+from uuid import UUID
+
+from services.mesh import identity, page_token
+from services.mesh.ids import parse_id
+from services.notification import convert
+from services.notification.store import DeadLetterStore, Feed, NotificationStore, PreferenceStore
+from services.notification.workflow import Notifier
+from souk.notification.v1 import notification_service_pb2 as pb
+from souk.notification.v1 import notification_service_pb2_grpc
+
+SERVICE = pb.DESCRIPTOR.services_by_name["NotificationService"]
+
+_PAGE_SIZE = 25
+
+
+class NotificationServicer(notification_service_pb2_grpc.NotificationServiceServicer):
+    """Serves `souk.notification.v1.NotificationService`."""
+
+    def __init__(
+        self,
+        *,
+        notifications: NotificationStore,
+        preferences: PreferenceStore,
+        dead_letters: DeadLetterStore,
+        feed: Feed,
+        notifier: Notifier,
+    ) -> None:
+        self._notifications = notifications
+        self._preferences = preferences
+        self._dead_letters = dead_letters
+        self._feed = feed
+        self._notifier = notifier
+
+    async def ListNotifications(
+        self, request: pb.ListNotificationsRequest, context: Any
+    ) -> pb.ListNotificationsResponse:
+        """Return a page of the caller's notifications."""
+        bound_to = page_token.binding(request)
+        size = request.page_size or _PAGE_SIZE
+        found = await self._notifications.page(
+            _user_id(),
+            order_id=parse_id(request.order_id, field="order_id") if request.order_id else None,
+            before=_before(request.page_token, bound_to),
+            size=size + 1,
+        )
+        return pb.ListNotificationsResponse(
+            notifications=[convert.notification_to_proto(each) for each in found[:size]],
+            next_page_token=_next([each.notification_id for each in found], size, bound_to),
+        )
+
+    async def GetPreferences(
+        self, request: pb.GetPreferencesRequest, context: Any
+    ) -> pb.GetPreferencesResponse:
+        """Return how the caller wants to be told."""
+        preferences = await self._preferences.get(_user_id())
+        return pb.GetPreferencesResponse(preferences=convert.preferences_to_proto(preferences))
+
+    async def SetPreferences(
+        self, request: pb.SetPreferencesRequest, context: Any
+    ) -> pb.SetPreferencesResponse:
+        """Set how the caller wants to be told."""
+        preferences = convert.preferences_from_proto(request.preferences)
+        await self._preferences.set(_user_id(), preferences)
+        return pb.SetPreferencesResponse(preferences=convert.preferences_to_proto(preferences))
+
+    async def WatchNotifications(
+        self, request: pb.WatchNotificationsRequest, context: Any
+    ) -> AsyncIterator[pb.WatchNotificationsResponse]:
+        """Tell the caller's notifications; the headers are sent when the watching has begun."""
+        async with aclosing(await self._feed.begin(_user_id())) as notifications:
+            await context.send_initial_metadata(())
+            async for each in notifications:
+                message = convert.notification_to_proto(each)
+                yield pb.WatchNotificationsResponse(notification=message)
+
+    async def ListDeadLetters(
+        self, request: pb.ListDeadLettersRequest, context: Any
+    ) -> pb.ListDeadLettersResponse:
+        """Return a page of the events that could not be handled."""
+        bound_to = page_token.binding(request)
+        size = request.page_size or _PAGE_SIZE
+        found = await self._dead_letters.page(
+            before=_before(request.page_token, bound_to), size=size + 1
+        )
+        return pb.ListDeadLettersResponse(
+            dead_letters=[convert.dead_letter_to_proto(each) for each in found[:size]],
+            next_page_token=_next([each.dead_letter_id for each in found], size, bound_to),
+        )
+
+    async def RedriveDeadLetter(
+        self, request: pb.RedriveDeadLetterRequest, context: Any
+    ) -> pb.RedriveDeadLetterResponse:
+        """Handle a dead letter again."""
+        letter = await self._notifier.redrive(
+            parse_id(request.dead_letter_id, field="dead_letter_id")
+        )
+        return pb.RedriveDeadLetterResponse(dead_letter=convert.dead_letter_to_proto(letter))
+
+
+def _user_id() -> UUID:
+    return parse_id(identity.caller().subject or "", field="sub")
+
+
+def _before(token: str, bound_to: bytes) -> UUID | None:
+    """Returns the last id of the page before; raises InvalidArgument naming `page_token`."""
+    if not token:
+        return None
+    return page_token.parse(token, bound_to=bound_to, into=lambda cursor: UUID(cursor["before"]))
+
+
+def _next(found: Sequence[UUID], size: int, bound_to: bytes) -> str:
+    """Returns the token of the next page, empty if `found` is no more than this one."""
+    if len(found) <= size:
+        return ""
+    return page_token.encode({"before": str(found[size - 1])}, bound_to=bound_to)

@@ -1,0 +1,86 @@
+"""Tells who waits of new notifications, by one listening connection for the whole process.
+
+Who is woken reads what is new since a while before it read last. A transaction that commits late is
+so found too, and a wake-up that was lost costs a poll.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from services.mesh import backoff
+from services.mesh.database import Database
+from services.mesh.errors import DomainError
+from services.mesh.listen import listen
+from services.notification.domain import Notification
+from services.notification.store._notifications import ADDED, NotificationStore
+
+# Longer than a transaction lasts from writing a notification to its commit.
+_OVERLAP = timedelta(seconds=15)
+_POLL_SECONDS = 15
+
+
+class Feed:
+    """New notifications. `due` is set when there may be something to send."""
+
+    def __init__(self, db: Database, notifications: NotificationStore) -> None:
+        self._db = db
+        self._notifications = notifications
+        self._watchers: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self.due = asyncio.Event()
+
+    async def run(self) -> None:
+        """Listens until cancelled, through every outage of the database."""
+        await backoff.repeat(self._listen, despite=(DomainError,), name="notification feed")
+
+    async def begin(self, user_id: UUID) -> AsyncGenerator[Notification, None]:
+        """Returns the user's notifications from now on, without end."""
+        since = await self._notifications.now() - _OVERLAP
+        known = await self._notifications.since(user_id, since)
+        return self._follow(user_id, since, {each.notification_id for each in known})
+
+    async def _follow(
+        self, user_id: UUID, since: datetime, told: set[UUID]
+    ) -> AsyncGenerator[Notification, None]:
+        with self._watch(str(user_id)) as added:
+            while True:
+                added.clear()
+                now = await self._notifications.now()
+                found = await self._notifications.since(user_id, since)
+                for each in found:
+                    if each.notification_id not in told:
+                        yield each
+                told = {each.notification_id for each in found}
+                since = now - _OVERLAP
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_POLL_SECONDS):
+                        await added.wait()
+
+    @contextmanager
+    def _watch(self, user_id: str) -> Iterator[asyncio.Event]:
+        added = asyncio.Event()
+        self._watchers[user_id].add(added)
+        try:
+            yield added
+        finally:
+            self._watchers[user_id].discard(added)
+            if not self._watchers[user_id]:
+                del self._watchers[user_id]
+
+    async def _listen(self) -> None:
+        await listen(self._db, {ADDED: self._on_added}, begun=self._wake_everybody)
+
+    def _on_added(self, user_id: str) -> None:
+        self.due.set()
+        for added in self._watchers.get(user_id, ()):
+            added.set()
+
+    def _wake_everybody(self) -> None:
+        """Has everybody read, since nobody listened until now."""
+        self.due.set()
+        for watchers in self._watchers.values():
+            for added in watchers:
+                added.set()

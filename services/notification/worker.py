@@ -1,0 +1,98 @@
+"""Sends what is to be sent."""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import timedelta
+from functools import partial
+
+import structlog
+
+from services.mesh import backoff
+from services.mesh.errors import DomainError
+from services.notification.channels import NotSent, Sender
+from services.notification.domain import Channel, Dispatch
+from services.notification.store import DeliveryStore, Feed
+
+_log = structlog.get_logger(__name__)
+
+_CONCURRENCY = 16
+
+
+class DeliveryWorker:
+    """Sends by `senders`, some at a time, so that a slow one does not keep the others waiting.
+
+    `poll` is the longest it sleeps.
+    """
+
+    def __init__(
+        self,
+        *,
+        deliveries: DeliveryStore,
+        senders: Mapping[Channel, Sender],
+        feed: Feed,
+        poll: timedelta,
+    ) -> None:
+        self._deliveries = deliveries
+        self._senders = senders
+        self._due = feed.due
+        self._poll_seconds = poll.total_seconds()
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Sends until cancelled, through every outage of the database."""
+        async with asyncio.TaskGroup() as tasks:
+            take = partial(self._take, tasks)
+            await backoff.repeat(take, despite=(DomainError,), name="delivery worker")
+
+    async def _take(self, tasks: asyncio.TaskGroup) -> None:
+        while True:
+            self._due.clear()
+            free = _CONCURRENCY - len(self._running)
+            dispatches = await self._deliveries.claim_due(free) if free else []
+            for dispatch in dispatches:
+                task = tasks.create_task(self._deliver(dispatch))
+                self._running.add(task)
+                task.add_done_callback(self._end)
+            if not dispatches:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._poll_seconds):
+                        await self._due.wait()
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._due.set()
+
+    async def _deliver(self, dispatch: Dispatch) -> None:
+        fault = await self._send(dispatch)
+        try:
+            if fault is None:
+                await self._deliveries.sent(dispatch)
+            else:
+                await self._deliveries.not_sent(dispatch, fault)
+        except DomainError as error:
+            # It is sent again when the lease ends, with the same id.
+            _log.warning("outcome of sending lost", error=error.message, **_told(dispatch))
+
+    async def _send(self, dispatch: Dispatch) -> str | None:
+        """Returns what went wrong; None if the channel took it."""
+        sender = self._senders.get(dispatch.channel)
+        if sender is None:
+            return "the channel is not configured"
+        try:
+            await sender.send(dispatch)
+        except NotSent as error:
+            _log.warning("not sent", error=str(error), **_told(dispatch))
+            return str(error)
+        except Exception as error:  # noqa: BLE001 - one that fails must not keep the others waiting
+            _log.exception("sending failed", **_told(dispatch))
+            return type(error).__name__
+        return None
+
+
+def _told(dispatch: Dispatch) -> dict[str, object]:
+    return {
+        "notification_id": str(dispatch.notification_id),
+        "channel": dispatch.channel,
+        "attempt": dispatch.attempt,
+    }
