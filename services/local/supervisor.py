@@ -58,14 +58,19 @@ class Supervisor:
     async def start(self, *stage: Program) -> None:
         """Starts the programs together and returns when each is ready.
 
-        Raises StartFailed when one of them is not; the others go on until the block ends.
+        Raises StartFailed or OSError, the first there is; what has started by then goes on until
+        the block ends.
         """
         children = [_Child(each, self._console, self._pass_fds) for each in stage]
         self._stages.append(children)
-        outcomes = await asyncio.gather(
-            *(child.start() for child in children), return_exceptions=True
-        )
-        _raise_first(outcomes)
+        failures: tuple[BaseException, ...] = ()
+        try:
+            async with asyncio.TaskGroup() as group:
+                for child in children:
+                    group.create_task(child.start(), name=f"start {child.name}")
+        except* (StartFailed, OSError) as errors:
+            failures = errors.exceptions
+        _raise_first(failures)
 
     def kill(self) -> None:
         """Kills every child at once, for who cannot wait for an orderly end."""
