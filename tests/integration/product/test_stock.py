@@ -145,18 +145,33 @@ async def test_an_expired_order_may_reserve_again(parts: Parts):
 
 
 async def test_a_sweep_puts_back_what_expired_and_nothing_else(parts: Parts):
-    """After a sweep the stock has the expired pieces, and the product is not swept again."""
+    """After a sweep the stock has the expired pieces; the next one comes when the next expire."""
     product_id = await parts.product(stock=10)
-    await parts.reservations.reserve(new_id(), {product_id: 1}, MINUTE)
-    await parts.reservations.reserve(new_id(), {product_id: 2}, 5 * MINUTE)
-    parts.clock.advance(2 * MINUTE)
+    for quantity, minutes in ((1, 1), (2, 3), (4, 5)):
+        await parts.reservations.reserve(new_id(), {product_id: quantity}, minutes * MINUTE)
+    seen = []
+    for _ in range(3):
+        parts.clock.advance(2 * MINUTE)
+        seen.append((await parts.stock.sweep(), await parts.stock_of(product_id)))
+        assert await parts.stock.sweep() == 0
 
-    assert await parts.stock.sweep() == 1
-    assert await parts.stock_of(product_id) == 8
-    assert await parts.stock.sweep() == 0
-    parts.clock.advance(5 * MINUTE)
-    assert await parts.stock.sweep() == 1
-    assert await parts.stock_of(product_id) == 10
+    assert seen == [(1, 4), (1, 6), (1, 10)]
+
+
+async def test_a_sweep_forgets_nothing_that_came_meanwhile(parts: Parts):
+    """A reservation made between a sweep's reading and writing expires in its own time."""
+    product_id = await parts.product(stock=10)
+    for minutes in (1, 60):
+        await parts.reservations.reserve(new_id(), {product_id: 1}, minutes * MINUTE)
+    parts.clock.advance(2 * MINUTE)
+    read = await parts.stock.record(product_id)
+    await parts.reservations.reserve(new_id(), {product_id: 4}, MINUTE)
+
+    await parts.stock.settle(read, await parts.clock.now())
+    parts.clock.advance(2 * MINUTE)
+    await parts.stock.sweep()
+
+    assert await parts.stock_of(product_id) == 9
 
 
 async def test_a_committed_reservation_does_not_expire(parts: Parts):
@@ -240,6 +255,33 @@ async def test_old_reservations_leave_the_document(parts: Parts):
 
     assert (await parts.stock.record(product_id)).reservations == {}
     assert await parts.stock_of(product_id) == 8
+
+
+async def test_a_commitment_leaves_before_it_would_have_expired(parts: Parts):
+    """Whatever the reservation was to last, the document keeps it no longer than others."""
+    product_id, order_id = await parts.product(stock=9), new_id()
+    await parts.reservations.reserve(order_id, {product_id: 1}, 10 * KEPT)
+    await parts.reservations.commit(order_id, [product_id])
+    parts.clock.advance(KEPT)
+
+    await parts.stock.sweep()
+
+    assert (await parts.stock.record(product_id)).reservations == {}
+
+
+async def test_a_release_during_a_sweep_leaves_no_commitment(parts: Parts):
+    """What was released between a sweep's reading and writing is nowhere committed."""
+    product_id, order_id = await parts.product(stock=9), new_id()
+    await parts.reservations.reserve(order_id, {product_id: 2}, MINUTE)
+    await parts.reservations.commit(order_id, [product_id])
+    parts.clock.advance(KEPT)
+    read = await parts.stock.record(product_id)
+    await parts.reservations.release(order_id, [product_id])
+
+    await parts.stock.settle(read, await parts.clock.now())
+
+    assert await _commitment(parts, product_id, order_id) is None
+    assert await parts.stock_of(product_id) == 9
 
 
 async def test_an_old_commitment_is_as_good_as_a_new_one(parts: Parts):
