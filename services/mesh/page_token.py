@@ -51,7 +51,7 @@ def parse(token: str, *, bound_to: bytes, into: Callable[[dict[str, str]], T]) -
     """Returns what `into` makes of the cursor of `token`.
 
     Raises InvalidArgument naming `page_token` as `decode` does, and also when `into` raises a
-    ValueError or a KeyError.
+    KeyError, ValueError or OverflowError.
     """
     try:
         raw = base64.b64decode(
@@ -60,9 +60,24 @@ def parse(token: str, *, bound_to: bytes, into: Callable[[dict[str, str]], T]) -
         seal, body = raw[:_SEAL_BYTES], raw[_SEAL_BYTES:]
         if seal != _seal(body, bound_to):
             raise _invalid()
-        return into(json.loads(body))
-    except (ValueError, KeyError, binascii.Error) as error:
+        return into(_cursor(body))
+    except (ValueError, KeyError, OverflowError, binascii.Error) as error:
         raise _invalid() from error
+
+
+def whole_number(text: str, *, bits: int) -> int:
+    """Returns the number in a cursor; raises ValueError if the store's `bits` cannot hold it."""
+    number = int(text)
+    if number.bit_length() >= bits:
+        raise ValueError("the number is too large")
+    return number
+
+
+def _cursor(body: bytes) -> dict[str, str]:
+    cursor = json.loads(body)
+    if not isinstance(cursor, dict) or not all(isinstance(each, str) for each in cursor.values()):
+        raise ValueError("this is no cursor")
+    return cursor
 
 
 def _seal(body: bytes, bound_to: bytes) -> bytes:

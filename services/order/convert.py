@@ -1,7 +1,7 @@
 """Between the contract and the domain."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 from uuid import UUID
@@ -104,6 +104,16 @@ def quantities_from_proto(items: Iterable[order_pb2.OrderItem]) -> dict[UUID, in
 def states_from_proto(messages: Iterable[order_pb2.OrderState.ValueType]) -> list[State]:
     """Return the states that the contract's values name."""
     return [_STATES_FROM_PROTO[message] for message in messages]
+
+
+def time_from_proto(message: Timestamp, *, field: str) -> datetime:
+    """Return the time that a request's `field` holds. Raises InvalidArgument if it is none."""
+    try:
+        return message.ToDatetime(UTC)
+    except (ValueError, OverflowError) as error:
+        description = "must be a time from the year 1 to the year 9999"
+        violation = FieldViolation(field, description, "TIMESTAMP")
+        raise InvalidArgument(f"{field} {description}", violations=[violation]) from error
 
 
 def address_from_proto(address: PostalAddress) -> str:

@@ -18,7 +18,6 @@ SERVICE = pb.DESCRIPTOR.services_by_name["OrderService"]
 
 _METHODS = {method.name: method for method in policy.methods([SERVICE])}
 _PAGE_SIZE = 25
-_EVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class OrderServicer(order_service_pb2_grpc.OrderServiceServicer):
@@ -140,7 +139,8 @@ class OrderServicer(order_service_pb2_grpc.OrderServiceServicer):
         self, request: pb.ReplayEventsRequest, context: Any
     ) -> AsyncIterator[pb.ReplayEventsResponse]:
         """Repeat the published events since a time."""
-        since = request.since.ToDatetime(UTC) if request.HasField("since") else _EVER
+        # Empty reads as 1970, before the first event.
+        since = convert.time_from_proto(request.since, field="since")
         async with aclosing(self._events.published(since=since)) as events:
             async for event in events:
                 yield pb.ReplayEventsResponse(event=event)
@@ -171,7 +171,7 @@ def _cursor(token: str, bound_to: bytes) -> Cursor | None:
         token,
         bound_to=bound_to,
         into=lambda cursor: Cursor(
-            create_time=datetime.fromisoformat(cursor["create_time"]),
+            create_time=datetime.fromisoformat(cursor["create_time"]).astimezone(UTC),
             order_id=UUID(cursor["order_id"]),
         ),
     )
@@ -185,4 +185,8 @@ def _next_page_token(last: Order, bound_to: bytes) -> str:
 def _sequence(token: str, bound_to: bytes) -> int:
     if not token:
         return 0
-    return page_token.parse(token, bound_to=bound_to, into=lambda cursor: int(cursor["after"]))
+    return page_token.parse(
+        token,
+        bound_to=bound_to,
+        into=lambda cursor: page_token.whole_number(cursor["after"], bits=32),
+    )

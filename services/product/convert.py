@@ -107,7 +107,8 @@ def cursor_from_token(token: str, listing: Listing, *, bound_to: bytes) -> Curso
     by_title = listing.sort_field is SortField.TITLE
 
     def cursor(values: dict[str, str]) -> Cursor:
-        value = values["value"] if by_title else int(values["value"])
+        text = values["value"]
+        value = text if by_title else page_token.whole_number(text, bits=64)
         return Cursor(value=value, product_id=UUID(values["id"]))
 
     return page_token.parse(token, bound_to=bound_to, into=cursor)

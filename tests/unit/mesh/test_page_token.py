@@ -1,6 +1,8 @@
 """A page token leads on in its own list and nowhere else."""
 
 import base64
+import hashlib
+from contextlib import nullcontext
 from datetime import datetime
 
 import pytest
@@ -62,6 +64,22 @@ def test_forged_cursor(cursor: dict[str, str]) -> None:
         page_token.parse(
             token, bound_to=b"list", into=lambda each: datetime.fromisoformat(each["time"])
         )
+
+
+@pytest.mark.parametrize("body", [b"null", b"[]", b"7", b'{"id":7}', b'{"id":null}', b"\xff", b"{"])
+def test_no_cursor(body: bytes) -> None:
+    """What is sealed but is no object of texts is a bad token too."""
+    seal = hashlib.sha256(b"list" + body).digest()[:12]
+    token = base64.urlsafe_b64encode(seal + body).rstrip(b"=").decode()
+    with pytest.raises(InvalidArgument):
+        page_token.decode(token, bound_to=b"list")
+
+
+@pytest.mark.parametrize(("number", "fits"), [(2**31 - 1, True), (2**31, False), (-(2**40), False)])
+def test_whole_number(number: int, *, fits: bool) -> None:
+    """A number in a cursor is one that the store can hold."""
+    with nullcontext() if fits else pytest.raises(ValueError, match="large"):
+        assert number == page_token.whole_number(str(number), bits=32)
 
 
 def test_binding() -> None:
