@@ -9,7 +9,7 @@ from buf.validate import validate_pb2 as _validate_pb2  # noqa: F401  # into the
 from google.protobuf import descriptor_pb2, descriptor_pool
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message_factory import GetMessageClass
-from grpc_tools import protoc  # type: ignore[import-untyped]  # it ships no types
+from grpc_tools import protoc
 
 from souk.mesh.v1 import policy_pb2 as _policy_pb2  # noqa: F401  # likewise
 

@@ -39,9 +39,9 @@ class TokenExpired(Unauthenticated):
     reason = "TOKEN_EXPIRED"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Person:
-    """Who an access token speaks of. `expires_at` is in seconds since the epoch."""
+    """Who an access token speaks of, one object per token. `expires_at` is in Unix seconds."""
 
     subject: str
     roles: frozenset[str]
@@ -67,12 +67,19 @@ class Verifier:
 
         Raises TokenInvalid, TokenExpired, or what `key` raises.
         """
-        person = self._verified.get(token)
-        if person is not None and time.time() < person.expires_at:
-            self._verified.move_to_end(token)
+        person = self.remembered(token)
+        if person is not None:
             return person
         person = self._decode(token, await self._key_of(token))
         self._remember(token, person)
+        return person
+
+    def remembered(self, token: str) -> Person | None:
+        """Return who the token speaks of if it was verified before and is still valid."""
+        person = self._verified.get(token)
+        if person is None or time.time() >= person.expires_at:
+            return None
+        self._verified.move_to_end(token)
         return person
 
     def forget(self) -> None:

@@ -16,9 +16,8 @@ from google.protobuf.descriptor import ServiceDescriptor
 from opentelemetry import trace
 from opentelemetry.trace import Span
 
-from services.mesh import policy, served_call, traces
+from services.mesh import metrics, policy, served_call, traces
 from services.mesh.interceptors.telemetry import REQUEST_ID
-from services.mesh.metrics import ClientMetrics
 
 Metadata = Sequence[tuple[str, str | bytes]]
 Connect = Callable[[Iterable[ServiceDescriptor]], grpc.aio.Channel]
@@ -121,12 +120,12 @@ class _MultiCallable:
         self._on_connection: Any = None
         self._deadline = _deadline_of(path)
         service, _, name = path.removeprefix("/").partition("/")
-        self._metrics = ClientMetrics(arity, service, name)
+        self._metrics = metrics.client_calls(arity, service, name)
 
     def _begin(
         self,
         request: Any,
-        span: Span,
+        span: Span | None,
         timeout: float | None,
         metadata: Metadata | None,
         options: dict[str, Any],
@@ -158,14 +157,14 @@ class _MultiCallable:
             )
         return budget
 
-    def _metadata(self, span: Span, given: Metadata | None) -> Metadata:
+    def _metadata(self, span: Span | None, given: Metadata | None) -> Metadata:
         metadata = [*self._channel.metadata, *(given or ())]
-        parent = traces.traceparent(span)
-        if parent is not None:
+        call = served_call.current()
+        parent = traces.traceparent(span or trace.get_current_span()) or call.traceparent
+        if parent:
             metadata.append((traces.TRACEPARENT, parent))
-        request_id = served_call.request_id()
-        if request_id:
-            metadata.append((REQUEST_ID, request_id))
+        if call.request_id:
+            metadata.append((REQUEST_ID, call.request_id))
         return metadata
 
 
@@ -182,7 +181,6 @@ class _UnaryResponse(_MultiCallable):
     ) -> Any:
         """Call and return the response. Raises grpc.aio.AioRpcError."""
         span = traces.client_span(self._path)
-        is_own_span = span is not trace.get_current_span()
         code = "OK"
         begin = time.perf_counter()
         try:
@@ -195,7 +193,7 @@ class _UnaryResponse(_MultiCallable):
             raise
         finally:
             self._metrics.end(code, time.perf_counter() - begin)
-            if is_own_span:
+            if span is not None:
                 traces.end(span, code, is_error=code != "OK")
 
 
@@ -211,8 +209,7 @@ class _StreamResponse(_MultiCallable):
         **options: Any,
     ) -> Any:
         """Call and return the running call."""
-        span = trace.get_current_span()
-        return self._begin(request, span, timeout, metadata, options)
+        return self._begin(request, None, timeout, metadata, options)
 
 
 def _find_service(name: str) -> ServiceDescriptor | None:

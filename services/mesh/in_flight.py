@@ -25,6 +25,10 @@ class InFlight:
         self._streams: set[asyncio.Task[Any]] = set()
         self._is_draining = False
 
+    def __len__(self) -> int:
+        """Return how many calls are being served."""
+        return len(self._calls)
+
     def tracked(self, _method: Method, handler: Handler) -> Handler:
         """Know each call until its handler has wholly ended. Outermost of all interceptors."""
         calls = self._calls

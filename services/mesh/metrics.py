@@ -1,9 +1,8 @@
 """What Prometheus reads of a process, under the names that gRPC dashboards know.
 
-    grpc_server_started_total     grpc_type, grpc_service, grpc_method
-    grpc_server_handled_total     … and grpc_code
+    grpc_server_handled_total     grpc_type, grpc_service, grpc_method, grpc_code
     grpc_server_handling_seconds  histogram
-    grpc_server_in_flight         calls being served now
+    grpc_server_in_flight         calls being served now, by all methods
     grpc_client_handled_total     calls to other services, with grpc_code
     grpc_client_handling_seconds  histogram
 
@@ -11,75 +10,98 @@ The names are those of the gRPC Go middleware; `grpc_code` is its CamelCase, lik
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from bisect import bisect_left
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 
 import grpc
-from prometheus_client import Counter, Gauge, Histogram, start_http_server
+from prometheus_client import REGISTRY, Gauge, Metric, start_http_server
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
 
 from services.mesh.address import host_and_port
-from services.mesh.policy import Method
 
 _LABELS = ("grpc_type", "grpc_service", "grpc_method")
-_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-
-_STARTED = Counter("grpc_server_started", "Calls that began.", _LABELS)
-_HANDLED = Counter("grpc_server_handled", "Calls that ended.", (*_LABELS, "grpc_code"))
-_SECONDS = Histogram("grpc_server_handling_seconds", "Time to serve.", _LABELS, buckets=_BUCKETS)
-_IN_FLIGHT = Gauge("grpc_server_in_flight", "Calls being served now.", _LABELS)
-_SENT = Counter("grpc_client_handled", "Calls to others that ended.", (*_LABELS, "grpc_code"))
-_WAITED = Histogram(
-    "grpc_client_handling_seconds", "Time until answered.", _LABELS, buckets=_BUCKETS
-)
-
+_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _CODES = {
     code.name: "OK" if code.name == "OK" else code.name.title().replace("_", "")
     for code in grpc.StatusCode
 }
 
+_IN_FLIGHT = Gauge("grpc_server_in_flight", "Calls being served now.")
 
-class ServerMetrics:
-    """The metrics of one RPC that is served here; their series exist from the start."""
 
-    __slots__ = ("_handled", "_in_flight", "_labels", "_seconds", "_started")
+class CallMetrics:
+    """What is counted of one RPC.
 
-    def __init__(self, method: Method) -> None:
-        self._labels = (method.kind, method.service, method.name)
-        self._started = _STARTED.labels(*self._labels)
-        self._in_flight = _IN_FLIGHT.labels(*self._labels)
-        self._seconds = _SECONDS.labels(*self._labels)
-        self._handled = {"OK": _HANDLED.labels(*self._labels, "OK")}
+    Plain numbers that are read when somebody asks, since a counter and a histogram of the library
+    cost each call more (docs/decisions/0012). Only the loop's thread writes them.
+    """
 
-    def begin(self) -> None:
-        """Count a call that begins."""
-        self._started.inc()
-        self._in_flight.inc()
+    __slots__ = ("_by_bucket", "_by_code", "_seconds")
+
+    def __init__(self) -> None:
+        self._by_code = {"OK": 0}
+        self._by_bucket = [0] * (len(_BOUNDS) + 1)
+        self._seconds = 0.0
 
     def end(self, code: str, seconds: float) -> None:
         """Count a call that ended with the status code called `code`."""
-        self._in_flight.dec()
-        self._seconds.observe(seconds)
-        if code not in self._handled:
-            self._handled[code] = _HANDLED.labels(*self._labels, _CODES[code])
-        self._handled[code].inc()
+        self._by_code[code] = self._by_code.get(code, 0) + 1
+        self._by_bucket[bisect_left(_BOUNDS, seconds)] += 1
+        self._seconds += seconds
+
+    def add_to(
+        self,
+        labels: tuple[str, ...],
+        handled: CounterMetricFamily,
+        handling: HistogramMetricFamily,
+    ) -> None:
+        """Add the numbers; each bucket holds those below it too, as Prometheus wants it."""
+        for code, count in dict(self._by_code).items():
+            handled.add_metric((*labels, _CODES[code]), count)
+        total, buckets = 0, []
+        for bound, count in zip((*_BOUNDS, "+Inf"), self._by_bucket, strict=True):
+            total += count
+            buckets.append((str(bound), total))
+        handling.add_metric(labels, buckets, self._seconds)
 
 
-class ClientMetrics:
-    """The metrics of one RPC that is called elsewhere."""
+class _Calls(Collector):
+    """The metrics of all RPCs of one side, "server" or "client"."""
 
-    __slots__ = ("_handled", "_labels", "_seconds")
+    def __init__(self, side: str) -> None:
+        self._prefix = f"grpc_{side}"
+        self._by_labels: dict[tuple[str, ...], CallMetrics] = {}
 
-    def __init__(self, kind: str, service: str, name: str) -> None:
-        self._labels = (kind, service, name)
-        self._seconds = _WAITED.labels(*self._labels)
-        self._handled: dict[str, Counter] = {}
+    def of(self, kind: str, service: str, name: str) -> CallMetrics:
+        """Return the metrics of an RPC, always the same."""
+        return self._by_labels.setdefault((kind, service, name), CallMetrics())
 
-    def end(self, code: str, seconds: float) -> None:
-        """Count a call that was answered with the status code called `code`."""
-        self._seconds.observe(seconds)
-        if code not in self._handled:
-            self._handled[code] = _SENT.labels(*self._labels, _CODES[code])
-        self._handled[code].inc()
+    def collect(self) -> Iterable[Metric]:
+        """Return the metrics as they are now."""
+        handled = CounterMetricFamily(
+            f"{self._prefix}_handled", "Calls that ended.", labels=(*_LABELS, "grpc_code")
+        )
+        handling = HistogramMetricFamily(
+            f"{self._prefix}_handling_seconds", "How long calls took.", labels=_LABELS
+        )
+        for labels, metrics in dict(self._by_labels).items():
+            metrics.add_to(labels, handled, handling)
+        return handled, handling
+
+
+_SERVER, _CLIENT = _Calls("server"), _Calls("client")
+REGISTRY.register(_SERVER)
+REGISTRY.register(_CLIENT)
+
+server_calls = _SERVER.of
+client_calls = _CLIENT.of
+
+
+def count_in_flight(count: Callable[[], int]) -> None:
+    """Ask `count` for the calls being served whenever somebody reads the metrics."""
+    _IN_FLIGHT.set_function(count)
 
 
 @asynccontextmanager

@@ -1,28 +1,55 @@
-"""What the call being served hands on to the calls made for it: its time and its name."""
+"""What the call being served came with, and what it hands on to the calls made for it."""
 
-import asyncio
+import time
+from collections.abc import Mapping
 from contextvars import ContextVar
 
-_request_id: ContextVar[str] = ContextVar("request_id", default="")
-_expiry: ContextVar[float | None] = ContextVar("expiry", default=None)
+
+class ServedCall:
+    """What is known of one call.
+
+    `metadata` is what it came with; values of one key are joined by ", " (RFC 9110, 5.3).
+    `request_id` is the id under which it appears in every log. `traceparent` is its place in its
+    trace (W3C Trace Context), empty if it has none. `expiry` is when its time is over, by
+    `time.monotonic()`, None if nothing bounds it.
+    """
+
+    __slots__ = ("expiry", "metadata", "request_id", "traceparent")
+
+    def __init__(
+        self, request_id: str = "", metadata: Mapping[str, str] | None = None, traceparent: str = ""
+    ) -> None:
+        self.request_id = request_id
+        self.metadata = metadata or {}
+        self.traceparent = traceparent
+        self.expiry: float | None = None
+
+
+# One variable for all of it, since setting one is paid by every call.
+_current: ContextVar[ServedCall] = ContextVar("served_call", default=ServedCall())  # noqa: B039  # outside of a call it is never changed
+
+
+def current() -> ServedCall:
+    """Return the call that the current task serves, or for; an empty one outside of a call."""
+    return _current.get()
+
+
+def begin(call: ServedCall) -> None:
+    """State which call the current task serves."""
+    _current.set(call)
 
 
 def request_id() -> str:
     """Return the id under which this call appears in every log; empty outside of a call."""
-    return _request_id.get()
+    return _current.get().request_id
 
 
 def remaining() -> float | None:
     """Return the seconds that are left, negative when spent; None if nothing bounds the call."""
-    expiry = _expiry.get()
-    return None if expiry is None else expiry - asyncio.get_running_loop().time()
+    expiry = _current.get().expiry
+    return None if expiry is None else expiry - time.monotonic()
 
 
 def name(request_id: str) -> None:
-    """Give the call that the current task serves its id."""
-    _request_id.set(request_id)
-
-
-def expire_in(seconds: float) -> None:
-    """Bound the call that the current task serves."""
-    _expiry.set(asyncio.get_running_loop().time() + seconds)
+    """Begin a call of which no more than its id is known."""
+    _current.set(ServedCall(request_id))

@@ -26,7 +26,7 @@ from services.mesh.interceptors import Interceptor
 from services.mesh.interceptors.deadline import deadline
 from services.mesh.interceptors.decoding import decoding
 from services.mesh.interceptors.errors import errors
-from services.mesh.interceptors.identity import certified_peer, claimed_peer, identity
+from services.mesh.interceptors.identity import CertifiedPeers, claimed_peer, identity
 from services.mesh.interceptors.policy import policy
 from services.mesh.interceptors.telemetry import telemetry
 from services.mesh.interceptors.validation import validation
@@ -76,6 +76,7 @@ async def serving(app: App, mesh: Mesh) -> AsyncIterator[Listening]:
     """
     settings = mesh.settings
     in_flight = InFlight()
+    metrics.count_in_flight(in_flight.__len__)
     services = [service.full_name for service in app.servicers]
     health = Health(services, app.checks)
     await health.begin()
@@ -112,9 +113,7 @@ def _interceptors(app: App, mesh: Mesh, in_flight: InFlight) -> Sequence[Interce
         telemetry,
         errors,
         in_flight.ended_by_drain,
-        identity(
-            claimed_peer if settings.tls == "off" else certified_peer, _verifier(app, mesh).verify
-        ),
+        identity(claimed_peer if settings.tls == "off" else CertifiedPeers(), _verifier(app, mesh)),
         decoding,
         policy(frozenset(settings.edge_services)),
         deadline,

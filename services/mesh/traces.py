@@ -7,9 +7,11 @@ where OTEL_EXPORTER_OTLP_ENDPOINT says; without it nothing is recorded, nor the 
 """
 
 import os
+import random
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from opentelemetry import trace
@@ -35,6 +37,17 @@ _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 _PROPAGATOR = TraceContextTextMapPropagator()
 _EMPTY = Context()
 _tracer = trace.get_tracer("services.mesh")
+_random = random.Random()  # noqa: S311  # ids, no secrets
+
+
+@dataclass(slots=True)
+class _Sampling:
+    """The share of the traces that begin here and are recorded; none until it is configured."""
+
+    ratio: float = 0.0
+
+
+_sampling = _Sampling()
 
 
 @contextmanager
@@ -54,46 +67,63 @@ def recording(name: str, settings: MeshSettings) -> Iterator[None]:
 
 @contextmanager
 def recording_to(processor: "SpanProcessor", name: str, ratio: float) -> Iterator[None]:
-    """Record the spans of the service `name` to `processor`."""
+    """Record the spans of the service `name` to `processor`.
+
+    Whether a trace that begins here is sampled is decided by `begin`, before the SDK is asked,
+    since its answer costs every call that is not.
+    """
     from opentelemetry.sdk.resources import SERVICE_NAME, Resource  # noqa: PLC0415
     from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
-    from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio  # noqa: PLC0415
+    from opentelemetry.sdk.trace.sampling import DEFAULT_ON  # noqa: PLC0415
 
     provider = TracerProvider(
-        sampler=ParentBasedTraceIdRatio(ratio),
+        sampler=DEFAULT_ON,
         resource=Resource.create({SERVICE_NAME: name}),
         shutdown_on_exit=False,
     )
     provider.add_span_processor(processor)
     trace.set_tracer_provider(provider)
+    _sampling.ratio = ratio
     try:
         yield
     finally:
+        _sampling.ratio = 0.0
         provider.shutdown()
 
 
-def server_span(rpc: str, metadata: Mapping[str, str]) -> Span:
-    """Return the span of a call that arrived with `metadata`, a child of the caller's.
+def begin(rpc: str, metadata: Mapping[str, str]) -> tuple[Span | None, str]:
+    """Begin the trace of a call that arrived with `metadata`, or go on with the caller's.
 
-    A call that is not sampled costs no span: the caller's context is passed on as it is.
+    Returns the span, None if the call is not sampled, and the `traceparent` to hand on. A call that
+    is not sampled costs no span and no context, just the ids that keep its logs together.
     """
     header = metadata.get(TRACEPARENT)
     parts = _TRACEPARENT.fullmatch(header) if header else None
-    if parts is None:
-        return _tracer.start_span(rpc, context=_EMPTY, kind=SpanKind.SERVER)
-    if int(parts[3], 16) & TraceFlags.SAMPLED:
+    if header is None or parts is None:
+        if _random.random() >= _sampling.ratio:
+            return None, f"00-{_random.getrandbits(128):032x}-{_random.getrandbits(64):016x}-00"
+        span = _tracer.start_span(rpc, context=_EMPTY, kind=SpanKind.SERVER)
+    elif int(parts[3], 16) & TraceFlags.SAMPLED:
         parent = _PROPAGATOR.extract(metadata, context=_EMPTY)
-        return _tracer.start_span(rpc, context=parent, kind=SpanKind.SERVER)
-    return NonRecordingSpan(SpanContext(int(parts[1], 16), int(parts[2], 16), is_remote=True))
+        span = _tracer.start_span(rpc, context=parent, kind=SpanKind.SERVER)
+    else:
+        return None, header
+    return span, traceparent(span) or ""
 
 
-def client_span(rpc: str) -> Span:
-    """Return the span of a call to another service, a child of what runs now.
+def server_span(rpc: str, metadata: Mapping[str, str]) -> Span:
+    """Return the span of a call that arrived with `metadata`; one that records if it is sampled."""
+    span, header = begin(rpc, metadata)
+    if span is not None:
+        return span
+    trace_id, span_id = int(header[3:35], 16), int(header[36:52], 16)
+    return NonRecordingSpan(SpanContext(trace_id, span_id, is_remote=True))
 
-    What is not sampled needs no child: it is what runs now that is handed on.
-    """
-    current = trace.get_current_span()
-    return _tracer.start_span(rpc, kind=SpanKind.CLIENT) if current.is_recording() else current
+
+def client_span(rpc: str) -> Span | None:
+    """Return the span of a call to another service, None if what runs now is not sampled."""
+    is_sampled = trace.get_current_span().is_recording()
+    return _tracer.start_span(rpc, kind=SpanKind.CLIENT) if is_sampled else None
 
 
 def end(span: Span, code: str, *, is_error: bool) -> None:

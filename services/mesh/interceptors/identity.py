@@ -6,10 +6,12 @@
 Whatever else a peer says of itself is not read.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
-from services.mesh.access_token import Person
+from services.mesh import served_call
+from services.mesh.access_token import Person, Verifier
 from services.mesh.errors import DomainError, Unauthenticated
 from services.mesh.identity import Caller, serve_as
 from services.mesh.interceptors import Context, Handler, Interceptor
@@ -20,9 +22,9 @@ SERVICE_KEY = "x-souk-service"
 DEVELOPER = "developer"
 
 _TRUST_DOMAIN = "spiffe://souk/"
+_KNOWN_CONNECTIONS = 1024
 
 Peer = Callable[[Context], str | None]
-Verify = Callable[[str], Awaitable[Person]]
 
 
 class AuthorizationMalformed(Unauthenticated):
@@ -31,8 +33,8 @@ class AuthorizationMalformed(Unauthenticated):
     reason = "AUTHORIZATION_MALFORMED"
 
 
-def identity(peer: Peer, verify: Verify) -> Interceptor:
-    """Return the interceptor. `peer` names the calling service, `verify` reads an access token.
+def identity(peer: Peer, tokens: Verifier) -> Interceptor:
+    """Return the interceptor. `peer` names the calling service, `tokens` reads access tokens.
 
     An INTERNAL method has no person behind it: its token is not looked at. A PUBLIC method is open
     to somebody whose token has expired, for example to renew it: there an invalid one counts as
@@ -42,41 +44,55 @@ def identity(peer: Peer, verify: Verify) -> Interceptor:
     def intercept(method: Method, handler: Handler) -> Handler:
         is_public = method.access == Access.ACCESS_PUBLIC
 
-        async def authenticate(context: Context) -> Caller:
-            service = peer(context)
-            token = bearer_token(context)
-            if token is None:
-                return Caller(service=service)
-            # Told before the token is verified, so that a refused call is logged with its sender.
-            serve_as(Caller(service=service))
-            try:
-                person = await verify(token)
-            except DomainError:
-                if is_public:
-                    return Caller(service=service)
-                raise
-            return Caller(
-                service=service,
-                subject=person.subject,
-                roles=person.roles,
-                session=person.session,
-            )
-
         async def handle(request: Any, context: Context) -> Any:
-            serve_as(await authenticate(context))
+            service, token = peer(context), bearer_token()
+            person = None if token is None else tokens.remembered(token)
+            if token is not None and person is None:
+                # Told before the token is verified, so that a refusal is logged with its sender.
+                serve_as(_caller(service, None))
+                person = await verify(token)
+            serve_as(_caller(service, person))
             return await handler(request, context)
 
         async def handle_internal(request: Any, context: Context) -> Any:
-            serve_as(Caller(service=peer(context)))
+            serve_as(_caller(peer(context), None))
             return await handler(request, context)
+
+        async def verify(token: str) -> Person | None:
+            try:
+                return await tokens.verify(token)
+            except DomainError:
+                if is_public:
+                    return None
+                raise
 
         return handle_internal if method.access == Access.ACCESS_INTERNAL else handle
 
     return intercept
 
 
-def certified_peer(context: Context) -> str | None:
-    """Return the service in the peer's certificate, by its one SPIFFE id (X.509-SVID, 2)."""
+class CertifiedPeers:
+    """Names the service in the peer's certificate, by its one SPIFFE id (X.509-SVID, section 2).
+
+    A certificate is looked at once per connection: as often as it is called, gRPC would spell out
+    the whole of it (docs/decisions/0012). A connection is known by its address together with the
+    names in its certificate.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, tuple[bytes, ...]], str | None] = {}
+
+    def __call__(self, context: Context) -> str | None:
+        """Return the service, None if the certificate names none."""
+        connection = (context.peer(), tuple(context.peer_identities() or ()))
+        if connection not in self._known:
+            if len(self._known) >= _KNOWN_CONNECTIONS:
+                self._known.clear()
+            self._known[connection] = _spiffe_service(context)
+        return self._known[connection]
+
+
+def _spiffe_service(context: Context) -> str | None:
     ids = list(context.auth_context().get("peer_spiffe_id", ()))
     if len(ids) != 1:
         return None
@@ -84,22 +100,27 @@ def certified_peer(context: Context) -> str | None:
     return name.removeprefix(_TRUST_DOMAIN) if name.startswith(_TRUST_DOMAIN) else None
 
 
-def claimed_peer(context: Context) -> str | None:
+def claimed_peer(_context: Context) -> str | None:
     """Return the service that the peer says it is, the developer if it says nothing."""
-    named = [value for key, value in _metadata(context) if key == SERVICE_KEY]
-    return str(named[0]) if named else DEVELOPER
+    return served_call.current().metadata.get(SERVICE_KEY, DEVELOPER)
 
 
-def bearer_token(context: Context) -> str | None:
-    """Return the bearer token, None if there is none. Raises AuthorizationMalformed."""
-    values = [value for key, value in _metadata(context) if key == "authorization"]
-    if not values:
+def bearer_token() -> str | None:
+    """Return the bearer token of the call, None if there is none. Raises AuthorizationMalformed."""
+    value = served_call.current().metadata.get("authorization")
+    if value is None:
         return None
-    scheme, _, token = str(values[0]).partition(" ")
-    if len(values) > 1 or scheme.lower() != "bearer" or not token:
+    scheme, _, token = value.partition(" ")
+    # Two of them would have been joined by a comma and a space.
+    if scheme.lower() != "bearer" or not token or " " in token:
         raise AuthorizationMalformed("give one bearer token")
     return token
 
 
-def _metadata(context: Context) -> Any:
-    return context.invocation_metadata() or ()
+@lru_cache(maxsize=4096)
+def _caller(service: str | None, person: Person | None) -> Caller:
+    if person is None:
+        return Caller(service=service)
+    return Caller(
+        service=service, subject=person.subject, roles=person.roles, session=person.session
+    )

@@ -34,16 +34,18 @@ def policy(edge_services: frozenset[str]) -> Interceptor:
     """Return the interceptor; `edge_services` are those that face people."""
 
     def intercept(method: Method, handler: Handler) -> Handler:
+        admit = admission(method, edge_services)
+
         async def handle(request: Any, context: Context) -> Any:
             who = caller()
-            admit(method, who, edge_services)
+            admit(who)
             if method.owner_field:
                 check_owner(method, who, request)
             return await handler(request, context)
 
         async def handle_stream(requests: Any, context: Context) -> Any:
             who = caller()
-            admit(method, who, edge_services)
+            admit(who)
             if method.owner_field:
                 requests = _each(requests, lambda request: check_owner(method, who, request))
             return await handler(requests, context)
@@ -53,24 +55,29 @@ def policy(edge_services: frozenset[str]) -> Interceptor:
     return intercept
 
 
-def admit(method: Method, who: Caller, edge_services: frozenset[str]) -> None:
-    """Return if `who` may call the RPC.
+def admission(method: Method, edge_services: frozenset[str]) -> Callable[[Caller], None]:
+    """Return what decides whether a caller may call the RPC.
 
-    Raises CallerNotAllowed, NotSignedIn or RoleMissing.
+    It returns, or raises CallerNotAllowed, NotSignedIn or RoleMissing.
     """
-    is_listed = who.service in method.callers
-    if not is_listed and (
-        method.access == Access.ACCESS_INTERNAL or who.service not in edge_services
-    ):
-        raise CallerNotAllowed("this service may not call this method")
-    if method.access in (Access.ACCESS_INTERNAL, Access.ACCESS_PUBLIC):
-        return
-    if who.subject is None:
-        if is_listed:
+    is_internal = method.access == Access.ACCESS_INTERNAL
+    needs_person = method.access in (Access.ACCESS_USER, Access.ACCESS_ROLE)
+    senders = method.callers if is_internal else method.callers | edge_services
+    callers, roles = method.callers, method.roles
+
+    def admit(who: Caller) -> None:
+        if who.service not in senders:
+            raise CallerNotAllowed("this service may not call this method")
+        if not needs_person:
             return
-        raise NotSignedIn("an access token is needed")
-    if method.access == Access.ACCESS_ROLE and method.roles.isdisjoint(who.roles):
-        raise RoleMissing("none of your roles allows this")
+        if who.subject is None:
+            # A listed service that brings no token acts on its own behalf.
+            if who.service not in callers:
+                raise NotSignedIn("an access token is needed")
+        elif roles and roles.isdisjoint(who.roles):
+            raise RoleMissing("none of your roles allows this")
+
+    return admit
 
 
 def check_owner(method: Method, who: Caller, request: Message) -> None:

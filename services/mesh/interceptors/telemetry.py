@@ -11,21 +11,17 @@ import time
 from typing import Any
 
 import grpc
-import structlog
-import uuid_utils
 from opentelemetry import context as otel
 from opentelemetry import trace
-from opentelemetry.trace import Span
 
-from services.mesh import served_call, traces
+from services.mesh import logs, metrics, served_call, traces
 from services.mesh.identity import caller
 from services.mesh.interceptors import Context, Handler
-from services.mesh.metrics import ServerMetrics
 from services.mesh.policy import Method
+from services.mesh.served_call import ServedCall
 
 REQUEST_ID = "x-request-id"
 
-_log = structlog.get_logger(__name__)
 _SERVERS_FAULT = frozenset(
     {"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"}
 )
@@ -35,16 +31,18 @@ _is_request_id = re.compile(r"[!-~]{1,128}").fullmatch
 
 def telemetry(method: Method, handler: Handler) -> Handler:
     """Log, count and trace each call; give it its request id."""
-    metrics = ServerMetrics(method)
+    counts = metrics.server_calls(method.kind, method.service, method.name)
     rpc = method.path
+    tell = logs.call_log(rpc)
 
     async def handle(request: Any, context: Context) -> Any:
-        metadata: dict[str, Any] = dict(context.invocation_metadata() or ())
-        served_call.name(_request_id(metadata))
-        span = traces.server_span(rpc, metadata)
-        otel.attach(trace.set_span_in_context(span))
+        metadata = _metadata(context)
+        span, traceparent = traces.begin(rpc, metadata)
+        if span is not None:
+            otel.attach(trace.set_span_in_context(span))
+        call = ServedCall(_request_id(metadata, traceparent), metadata, traceparent)
+        served_call.begin(call)
         code = "OK"
-        metrics.begin()
         begin = time.perf_counter()
         try:
             return await handler(request, context)
@@ -52,21 +50,32 @@ def telemetry(method: Method, handler: Handler) -> Handler:
             code = _code(context)
             raise
         except BaseException:
-            code = "CANCELLED"
+            code = _cancellation(call)
             raise
         finally:
             seconds = time.perf_counter() - begin
-            metrics.end(code, seconds)
-            traces.end(span, code, is_error=code in _SERVERS_FAULT)
-            _tell(rpc, code, seconds, span)
+            is_fault = code in _SERVERS_FAULT
+            counts.end(code, seconds)
+            if span is not None:
+                traces.end(span, code, is_error=is_fault)
+            tell(call, caller(), code, seconds, is_fault=is_fault)
 
     return handle
 
 
-def _request_id(metadata: dict[str, Any]) -> str:
-    """Return the id that the caller gave if it is printable and short, else a new one."""
+def _metadata(context: Context) -> dict[str, str]:
+    pairs: Any = context.invocation_metadata() or ()
+    metadata = dict(pairs)
+    if len(metadata) < len(pairs):
+        for key in metadata:
+            metadata[key] = ", ".join(str(value) for name, value in pairs if name == key)
+    return metadata
+
+
+def _request_id(metadata: dict[str, str], traceparent: str) -> str:
+    """Return the id that the caller gave if it is printable and short, else the trace's."""
     given = metadata.get(REQUEST_ID)
-    return given if given and _is_request_id(given) else str(uuid_utils.uuid7())
+    return given if given and _is_request_id(given) else traceparent[3:35]
 
 
 def _code(context: Context) -> str:
@@ -75,15 +84,7 @@ def _code(context: Context) -> str:
     return _CODE_NAMES.get(code) or str(code.name)
 
 
-def _tell(rpc: str, code: str, seconds: float, span: Span) -> None:
-    who = caller()
-    tell = _log.warning if code in _SERVERS_FAULT else _log.info
-    tell(
-        "call",
-        rpc=rpc,
-        code=code,
-        duration_ms=round(seconds * 1000, 3),
-        caller=who.service,
-        subject=who.subject,
-        trace_id=traces.trace_id(span),
-    )
+def _cancellation(call: ServedCall) -> str:
+    """Return what the client sees of a cancelled call."""
+    is_late = call.expiry is not None and call.expiry <= time.monotonic()
+    return "DEADLINE_EXCEEDED" if is_late else "CANCELLED"
