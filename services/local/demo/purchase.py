@@ -75,11 +75,12 @@ async def _sign_in(walk: _Walk, visitor: Shop) -> Shop:
 
 
 async def _choose(shop: Shop) -> Any:
-    page = await shop.get("/v1/products", pageSize="100")
-    for product in page.get("products", []):
-        if product.get("stock", 0) >= _QUANTITY:
-            return product
-    raise StepFailed(f"no product has {_QUANTITY} pieces in stock")
+    page = await shop.get(
+        "/v1/products", filter=f"stock>={_QUANTITY}", orderBy="title", pageSize="1"
+    )
+    if not page.get("products"):
+        raise StepFailed(f"no product has {_QUANTITY} pieces in stock")
+    return page["products"][0]
 
 
 async def _order(shop: Shop, product: Any) -> Any:
