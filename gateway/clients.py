@@ -132,7 +132,8 @@ class Upstreams:
         await asyncio.gather(*(channel.close() for channel in self._channels.values()))
 
     def _connect(self, address: str, contracts: Iterable[ServiceDescriptor]) -> grpc.aio.Channel:
-        config = service_config(contracts) if self._has_policy else _balancing()
+        # Every call has its own deadline; grpcio's core counts those of a config too short.
+        config = service_config(contracts, timeouts=False) if self._has_policy else _balancing()
         options = (*_CHANNEL_OPTIONS, ("grpc.service_config", json.dumps(config)))
         if self._trust is None:
             return grpc.aio.insecure_channel(f"dns:///{address}", options)
