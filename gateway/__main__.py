@@ -12,6 +12,8 @@ from gateway import app, settings
 from gateway.transcoding.descriptors import Faults
 from services.mesh import run
 from services.mesh import settings as mesh_settings
+from services.mesh.policy import ContractError
+from services.mesh.server import CannotListen
 from services.mesh.settings import SettingsError
 
 
@@ -21,10 +23,13 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         options = settings.parse(argv)
         environment = mesh_settings.load(settings.GatewaySettings)
         sys.exit(run.run(app.run(options, environment)))
-    except (Faults, SettingsError) as error:
+    except (Faults, SettingsError, ContractError) as error:
         lines = "".join(f"  {line}\n" for fault in error.faults for line in fault.splitlines())
         sys.stderr.write(f"the gateway cannot start:\n{lines}")
         sys.exit(2)
+    except CannotListen as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(1)
 
 
 if __name__ == "__main__":

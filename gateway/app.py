@@ -13,8 +13,8 @@ import re
 import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -130,18 +130,25 @@ async def _serve(
         handler = _compressed(transcoder.handle)
         handler = pages.before(cors.allowing(handler, environment.cors_origins))
         handler = told(handler, Codec(contracts.descriptors.files))
-        async with _beside(environment, upstreams):
+        async with _beside(environment, upstreams) as metrics_port:
+            host, port = listening.getsockname()[:2]
+            _log.info("serving", address=f"{host}:{port}", metrics_port=metrics_port)
             await _answer_until_signal(handler, listening, pages, environment)
     return 0
 
 
-def _beside(
-    environment: GatewaySettings, upstreams: Upstreams
-) -> AbstractAsyncContextManager[object]:
-    """Gives what runs beside HTTP: /metrics, and the storefront if its upstream is ourselves."""
+@asynccontextmanager
+async def _beside(environment: GatewaySettings, upstreams: Upstreams) -> AsyncIterator[int | None]:
+    """Runs what is beside HTTP: /metrics, and the storefront if its upstream is ourselves.
+
+    Yields the port of /metrics, unless the storefront serves it.
+    """
     if upstreams.address_of.get(storefront.SERVICE) == environment.listen:
-        return mesh_run.serving(storefront.PROCESS, environment)
-    return metrics.listening(environment.metrics_listen)
+        async with mesh_run.serving(storefront.PROCESS, environment):
+            yield None
+    else:
+        async with metrics.listening(environment.metrics_listen) as port:
+            yield port
 
 
 def _verifier(environment: GatewaySettings, upstreams: Upstreams) -> Verifier:
@@ -193,8 +200,6 @@ async def _answer_until_signal(
         asgi.application(handler), drain_seconds=environment.drain_grace.total_seconds()
     )
     serving = asyncio.create_task(server.serve(sockets=[listening]), name="http")
-    host, port = listening.getsockname()[:2]
-    _log.info("serving", address=f"{host}:{port}")
     stop = asyncio.create_task(_stop_signal(), name="stop signal")
     await asyncio.wait({serving, stop}, return_when=asyncio.FIRST_COMPLETED)
     stop.cancel()

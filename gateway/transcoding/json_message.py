@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from google.protobuf.descriptor import FieldDescriptor
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
 from gateway.transcoding import fields, json_text, scalars
 from gateway.transcoding.codec import Codec, NotConvertible
@@ -158,7 +158,7 @@ class JsonReader:
         plain = json_text.to_plain(value, fail, depth)
         try:
             into.MergeFromString(self.codec.from_json(into.DESCRIPTOR.full_name, plain))
-        except NotConvertible as error:
+        except (NotConvertible, DecodeError) as error:
             raise fail(str(error)) from None
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from google.protobuf import message_factory
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
 from gateway.transcoding import fields, json_message, json_text, patch_mask, query, scalars
 from gateway.transcoding.bindings import WHOLE_MESSAGE, Binding
@@ -24,6 +24,8 @@ from gateway.transcoding.percent import BadEscape, Decoding
 from gateway.transcoding.scalars import BadValue
 
 HTTP_BODY: Final = "google.api.HttpBody"
+
+_SURELY_READABLE: Final = json_text.MAX_DEPTH // 3 - 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,9 +109,20 @@ class RequestBinder:
             whole = self._new()
             whole.CopyFrom(message)
             self._read_body(whole, body, head.headers, bound)
-            return bytes(whole.SerializePartialToString())
+            return self._to_wire(whole, body)
 
         return finish
+
+    def _to_wire(self, message: Message, body: bytes) -> bytes:
+        wire = bytes(message.SerializePartialToString())
+        if body.count(b"{") + body.count(b"[") > _SURELY_READABLE:
+            # A level of JSON is up to three of the wire (Struct, its entry, Value), and services
+            # read no more than a hundred.
+            try:
+                self._new.FromString(wire)
+            except DecodeError:
+                raise refuse("", f"nested deeper than {json_text.MAX_DEPTH}") from None
+        return wire
 
     def _bound_values(self, head: RequestHead) -> Iterator[tuple[FieldPath, Any]]:
         for variable, path in self._variables:

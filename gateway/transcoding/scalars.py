@@ -105,7 +105,7 @@ def _reader_of_integers(low: int, high: int) -> "Callable[[FieldDescriptor, obje
 def _whole(value: object) -> int:
     if type(value) is int:
         return value
-    if isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT_FLOAT:
+    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT_FLOAT:
         return int(value)
     if isinstance(value, str):
         if _INTEGER.fullmatch(value):

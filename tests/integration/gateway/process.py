@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,25 +17,38 @@ class Gateway:
     url: str
     host: str
     port: int
+    metrics_url: str
     process: asyncio.subprocess.Process
 
 
 @asynccontextmanager
 async def running(*arguments: str, **environment: str) -> AsyncIterator[Gateway]:
     """Runs `gateway serve` on a free port until the block is left."""
+    given = {
+        "SOUK_DRAIN_WAIT": "0s",
+        "SOUK_LOG_FORMAT": "json",
+        "SOUK_METRICS_LISTEN": "127.0.0.1:0",
+        **environment,
+    }
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "gateway", "serve", "--listen", "127.0.0.1:0", *arguments),
         stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, "SOUK_DRAIN_WAIT": "0s", "SOUK_LOG_FORMAT": "json", **environment},
+        env={**os.environ, **given},
     )
     assert process.stdout is not None
     drain: asyncio.Task[None] | None = None
     try:
         async with asyncio.timeout(20):
-            address = await _address(process.stdout)
+            event = await _serving(process.stdout)
         drain = asyncio.create_task(_discard(process.stdout))
-        host, _, port = address.rpartition(":")
-        yield Gateway(url=f"http://{address}", host=host, port=int(port), process=process)
+        host, _, port = event["address"].rpartition(":")
+        yield Gateway(
+            url=f"http://{event['address']}",
+            host=host,
+            port=int(port),
+            metrics_url=f"http://127.0.0.1:{event['metrics_port']}/metrics",
+            process=process,
+        )
     finally:
         if process.returncode is None:
             process.terminate()
@@ -44,11 +58,11 @@ async def running(*arguments: str, **environment: str) -> AsyncIterator[Gateway]
             await drain
 
 
-async def _address(stdout: asyncio.StreamReader) -> str:
+async def _serving(stdout: asyncio.StreamReader) -> dict[str, Any]:
     async for line in stdout:
-        event = json.loads(line)
+        event: dict[str, Any] = json.loads(line)
         if event["event"] == "serving":
-            return str(event["address"])
+            return event
     raise AssertionError("the gateway ended before it served")
 
 

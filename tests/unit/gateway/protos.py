@@ -19,6 +19,7 @@ from gateway.transcoding.percent import Decoding
 from gateway.transcoding.request import HeaderField, RequestBinder, RequestHead
 from gateway.transcoding.router import Match
 
+CONTRACTS = Path(__file__).parents[3] / "proto"
 EVERYTHING = Path(__file__).with_name("everything.proto")
 
 HEADER = """
@@ -43,6 +44,7 @@ def compiled(source: str) -> FileDescriptorSet:
             f"-I{folder}",
             f"-I{grpc_tools}",
             f"-I{googleapis}",
+            f"-I{CONTRACTS}",
             "--include_imports",
             "--include_source_info",
             f"--descriptor_set_out={out}",

@@ -1,0 +1,182 @@
+"""`--access policy`: who is let through to which method, and what of them."""
+
+import base64
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import grpc
+import grpc.aio
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from google.protobuf import empty_pb2
+
+from souk.mesh.v1.keys_pb2 import JsonWebKeySet
+from tests.integration.gateway.process import Gateway, output, running
+from tests.unit.gateway.protos import compiled
+
+SERVICE = "desk.v1.Desk"
+SOURCE = """
+syntax = "proto3";
+package desk.v1;
+import "google/api/annotations.proto";
+import "google/protobuf/empty.proto";
+import "souk/mesh/v1/policy.proto";
+service Desk {
+  rpc Open(google.protobuf.Empty) returns (google.protobuf.Empty) {
+    option (google.api.http) = {get: "/open"};
+    option (souk.mesh.v1.policy) = {
+      access: ACCESS_PUBLIC deadline: {seconds: 3} rate: RATE_CLASS_READ
+    };
+  }
+  rpc Own(google.protobuf.Empty) returns (google.protobuf.Empty) {
+    option (google.api.http) = {get: "/own"};
+    option (souk.mesh.v1.policy) = {
+      access: ACCESS_USER deadline: {seconds: 2} rate: RATE_CLASS_READ
+    };
+  }
+  rpc Staff(google.protobuf.Empty) returns (google.protobuf.Empty) {
+    option (google.api.http) = {get: "/staff"};
+    option (souk.mesh.v1.policy) = {
+      access: ACCESS_ROLE roles: "admin" deadline: {seconds: 2} rate: RATE_CLASS_READ
+    };
+  }
+  rpc GetJwks(google.protobuf.Empty) returns (google.protobuf.Empty) {
+    option (souk.mesh.v1.policy) = {
+      access: ACCESS_PUBLIC deadline: {seconds: 2} rate: RATE_CLASS_READ
+    };
+  }
+  INTERNAL
+}
+"""
+INTERNAL = """
+  rpc Back(google.protobuf.Empty) returns (google.protobuf.Empty) {
+    option (google.api.http) = {get: "/back"};
+    option (souk.mesh.v1.policy) = {
+      access: ACCESS_INTERNAL callers: "order" deadline: {seconds: 2}
+    };
+  }
+"""
+KEY = Ed25519PrivateKey.generate()
+MakeToken = Callable[..., str]
+
+
+def token(*, roles: tuple[str, ...] = (), lives_seconds: int = 600, key: Any = KEY) -> str:
+    """Makes an access token of the mesh."""
+    now = int(time.time())
+    claims = {
+        "iss": "https://souk.local",
+        "aud": "souk",
+        "sub": "u1",
+        "nbf": now - 600,
+        "exp": now + lives_seconds,
+        "roles": list(roles),
+    }
+    return jwt.encode(claims, key, algorithm="EdDSA", headers={"kid": "k1", "typ": "at+jwt"})
+
+
+@pytest.fixture(scope="module")
+async def desk() -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
+    """Runs the service, which remembers the metadata of its calls and publishes the key."""
+    calls: list[dict[str, Any]] = []
+
+    async def answer(_: bytes, context: Any) -> bytes:
+        left = context.time_remaining()
+        calls.append({**dict(context.invocation_metadata()), "left": left})
+        return empty_pb2.Empty().SerializeToString()
+
+    async def keys(_: bytes, __: Any) -> bytes:
+        raw = base64.urlsafe_b64encode(KEY.public_key().public_bytes_raw()).decode().rstrip("=")
+        published = JsonWebKeySet()
+        published.keys.add(kty="OKP", crv="Ed25519", x=raw, kid="k1", alg="EdDSA", use="sig")
+        return published.SerializeToString()
+
+    handlers: dict[str, Any] = {
+        name: grpc.unary_unary_rpc_method_handler(answer) for name in ("Open", "Own", "Staff")
+    }
+    handlers["GetJwks"] = grpc.unary_unary_rpc_method_handler(keys)
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    yield f"127.0.0.1:{port}", calls
+    await server.stop(None)
+
+
+@asynccontextmanager
+async def serving(address: str, folder: Any) -> AsyncIterator[Gateway]:
+    """Runs a gateway that enforces the policies of the desk."""
+    path = folder / "desk.binpb"
+    path.write_bytes(compiled(SOURCE.replace("INTERNAL", "")).SerializeToString())
+    arguments = ("--descriptors", str(path), "--upstream", f"*={address}")
+    async with running(*arguments, SOUK_JWKS_METHOD=f"/{SERVICE}/GetJwks") as gateway:
+        yield gateway
+
+
+@pytest.fixture(scope="module")
+async def gateway(desk, tmp_path_factory) -> AsyncIterator[Gateway]:
+    """Runs the gateway in front of the desk."""
+    async with serving(desk[0], tmp_path_factory.mktemp("desk")) as started:
+        yield started
+
+
+FORGED = token(key=Ed25519PrivateKey.generate())
+
+
+@pytest.mark.parametrize(
+    ("path", "authorization", "status", "reason"),
+    [
+        ("/open", None, 200, None),
+        ("/open", "Bearer nonsense", 200, None),
+        ("/own", None, 401, "NOT_SIGNED_IN"),
+        ("/own", "Bearer nonsense", 401, "TOKEN_INVALID"),
+        ("/own", f"Bearer {FORGED}", 401, "TOKEN_INVALID"),
+        ("/own", f"Bearer {token(lives_seconds=-300)}", 401, "TOKEN_EXPIRED"),
+        ("/own", f"Basic {token()}", 401, "AUTHORIZATION_MALFORMED"),
+        ("/own", f"Bearer {token()}", 200, None),
+        ("/own", f"bearer {token(roles=('admin',))}", 200, None),
+        ("/staff", None, 401, "NOT_SIGNED_IN"),
+        ("/staff", f"Bearer {token(roles=('support',))}", 403, "ROLE_MISSING"),
+        ("/staff", f"Bearer {token(roles=('admin',))}", 200, None),
+    ],
+)
+async def test_the_policy_decides(gateway, desk, session, path, authorization, status, reason):
+    """A call reaches the service if the policy allows its caller, with the token as it came."""
+    calls = desk[1]
+    calls.clear()
+    headers = {"authorization": authorization} if authorization else {}
+    async with session.get(gateway.url + path, headers=headers) as response:
+        answer = await response.json()
+    assert status == response.status
+    if reason is None:
+        assert [("gateway", authorization)] == [
+            (call["x-souk-service"], call.get("authorization")) for call in calls
+        ]
+        assert calls[0]["left"] <= (3.2 if path == "/open" else 2.2)
+    else:
+        [info] = answer["details"]
+        assert (reason, "gateway.souk") == (info["reason"], info["domain"])
+        assert ("Bearer" if status == 401 else None) == response.headers.get("www-authenticate")
+        assert [] == calls
+
+
+async def test_an_internal_method_has_no_binding(desk, tmp_path):
+    """A binding of a method that is for services alone stops the start."""
+    path = tmp_path / "desk.binpb"
+    path.write_bytes(compiled(SOURCE.replace("INTERNAL", INTERNAL)).SerializeToString())
+    code, _, errors = await output(
+        "serve", "--descriptors", str(path), "--upstream", f"*={desk[0]}"
+    )
+    line = "  desk.v1.Desk.Back: is internal and has an HTTP binding"
+    assert (2, [line]) == (code, errors.splitlines()[1:])
+
+
+async def test_the_document_tells_of_access(gateway: Gateway, session: aiohttp.ClientSession):
+    """Methods for people say so in the OpenAPI document."""
+    async with session.get(f"{gateway.url}/openapi.json") as response:
+        document = await response.json()
+    secured = {path for path, each in document["paths"].items() if "security" in each["get"]}
+    assert ({"/open", "/own", "/staff"}, {"/own", "/staff"}) == (document["paths"].keys(), secured)
