@@ -7,7 +7,6 @@ from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
-from services.mesh import amount
 from services.mesh.amount import Amount
 from services.mesh.currencies import MINOR_UNITS
 from services.mesh.errors import DomainError
@@ -47,10 +46,11 @@ def total(lines: Sequence[Line]) -> Amount:
     """Returns the sum of one or more lines. Raises MixedCurrencies or TotalTooLarge."""
     if len({line.unit_price.currency for line in lines}) > 1:
         raise MixedCurrencies("an order must be in one currency")
-    whole = amount.total(line.total for line in lines)
-    if whole.minor >= LIMIT_UNITS * 10 ** MINOR_UNITS[whole.currency]:
+    currency = lines[0].unit_price.currency
+    minor = sum(line.unit_price.minor * line.quantity for line in lines)
+    if minor >= LIMIT_UNITS * 10 ** MINOR_UNITS[currency]:
         raise TotalTooLarge(f"the sum of an order must be less than {LIMIT_UNITS:,} units")
-    return whole
+    return Amount(currency=currency, minor=minor)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

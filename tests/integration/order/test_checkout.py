@@ -186,10 +186,10 @@ async def test_the_last_piece_is_sold_once(shop: Shop) -> None:
 async def test_an_unfinished_order_is_answered_as_it_is(shop: Shop, eventually: Eventually) -> None:
     """At its deadline the call answers with the state so far, which is also what a replay gets."""
     product_id = shop.world.warehouse.add()
-    shop.world.faults.hang("Authorize", product_id, when=BEFORE)
+    fault = shop.world.faults.hang("Authorize", product_id, when=BEFORE)
     request, customer = create_order(product_id), person()
-    first = await shop.place(request, customer, seconds=0.8)
-    shop.world.faults.clear()
+    first = await shop.place(request, customer, seconds=1)
+    fault.ended.set()
     assert first.state == order_pb2.ORDER_STATE_STOCK_RESERVED
     await eventually(lambda: shop.is_in(first.order_id, "CONFIRMED"))
     second = await shop.place(request, customer)
