@@ -6,14 +6,22 @@ import secrets
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import pytest
+from google.protobuf import json_format
+from google.protobuf.message import Message
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
 from services.local import welcome
+from souk.order.v1 import order_pb2, order_service_pb2
+from souk.payment.v1 import payment_pb2, payment_service_pb2
+from souk.product.v1 import product_service_pb2
+from souk.user.v1 import user_service_pb2
 from tests.e2e.conftest import Grpcurl, Mesh
+
+M = TypeVar("M", bound=Message)
 
 _PRODUCTS = "souk.product.v1.ProductService"
 _ORDERS = "souk.order.v1.OrderService"
@@ -96,27 +104,37 @@ async def test_the_same_purchase_by_grpcurl_alone(grpcurl: Grpcurl, created_even
     """Register, login, list, buy: an order is confirmed and paid with nothing but grpcurl."""
     person = {"email": f"{secrets.token_hex(6)}@souk.example", "password": secrets.token_hex(12)}
 
-    async def call(service: str, method: str, body: Any, token: str = "") -> Any:
-        return json.loads(await grpcurl(service, method, body=body, token=token))
+    async def call(method: str, body: object, into: M, token: str = "") -> M:
+        service = method.split(".")[1]
+        return json_format.Parse(await grpcurl(service, method, body=body, token=token), into)
 
-    await call("user", f"{_USERS}/Register", {**person, "display_name": "Grpcurl"})
-    token = (await call("user", f"{_USERS}/Login", person))["accessToken"]
-    page = await call("product", f"{_PRODUCTS}/ListProducts", {"filter": "stock>5"})
-    product_id = page["products"][0]["productId"]
+    registration = {**person, "display_name": "Grpcurl"}
+    await call(f"{_USERS}/Register", registration, user_service_pb2.RegisterResponse())
+    session = await call(f"{_USERS}/Login", person, user_service_pb2.LoginResponse())
+    token = session.access_token
+    page = await call(
+        f"{_PRODUCTS}/ListProducts",
+        {"filter": "stock>5"},
+        product_service_pb2.ListProductsResponse(),
+    )
     order = {
         "request_id": secrets.token_hex(16),
-        "items": [{"product_id": product_id, "quantity": 1}],
+        "items": [{"product_id": page.products[0].product_id, "quantity": 1}],
         "payment_token": "tok_ok",
     }
-    answer = (await call("order", f"{_ORDERS}/CreateOrder", order, token))["order"]
-    again = (await call("order", f"{_ORDERS}/CreateOrder", order, token))["order"]
+    created = order_service_pb2.CreateOrderResponse
+    answer = await call(f"{_ORDERS}/CreateOrder", order, created(), token)
+    again = await call(f"{_ORDERS}/CreateOrder", order, created(), token)
     payments = await call(
-        "payment", f"{_PAYMENTS}/ListPayments", {"order_id": answer["orderId"]}, token
+        f"{_PAYMENTS}/ListPayments",
+        {"order_id": answer.order.order_id},
+        payment_service_pb2.ListPaymentsResponse(),
+        token,
     )
-    assert answer["state"] == "ORDER_STATE_CONFIRMED"
+    assert answer.order.state == order_pb2.ORDER_STATE_CONFIRMED
     assert again == answer
-    assert [it["state"] for it in payments["payments"]] == ["PAYMENT_STATE_CAPTURED"]
-    assert await _announced(created_events, answer["orderId"])
+    assert [it.state for it in payments.payments] == [payment_pb2.PAYMENT_STATE_CAPTURED]
+    assert await _announced(created_events, answer.order.order_id)
 
 
 async def test_developer_may_not_call_internal_methods(grpcurl: Grpcurl) -> None:
