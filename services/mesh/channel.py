@@ -13,7 +13,6 @@ import grpc
 import grpc.aio
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import ServiceDescriptor
-from opentelemetry import trace
 from opentelemetry.trace import Span
 
 from services.mesh import metrics, policy, served_call, traces
@@ -160,7 +159,7 @@ class _MultiCallable:
     def _metadata(self, span: Span | None, given: Metadata | None) -> Metadata:
         metadata = [*self._channel.metadata, *(given or ())]
         call = served_call.current()
-        parent = traces.traceparent(span or trace.get_current_span()) or call.traceparent
+        parent = traces.traceparent(span) if span else traces.current_traceparent()
         if parent:
             metadata.append((traces.TRACEPARENT, parent))
         if call.request_id:

@@ -17,7 +17,6 @@ from uuid import UUID
 
 from google.protobuf.any_pb2 import Any
 from google.protobuf.message import Message
-from opentelemetry import trace
 
 from services.mesh import traces
 from services.mesh.database import Connection
@@ -67,7 +66,7 @@ async def append(conn: Connection, *, type: str, aggregate_id: UUID, payload: Me
         event_id,
         type,
         str(aggregate_id),
-        traces.traceparent(trace.get_current_span()) or "",
+        traces.current_traceparent(),
         packed.SerializeToString(deterministic=True),
         CHANNEL,
     )

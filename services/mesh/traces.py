@@ -11,7 +11,7 @@ import random
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from opentelemetry import trace
@@ -26,6 +26,7 @@ from opentelemetry.trace import (
 )
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from services.mesh import served_call
 from services.mesh.settings import MeshSettings
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 TRACEPARENT = "traceparent"
 
-_TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
+_TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})")
 _PROPAGATOR = TraceContextTextMapPropagator()
 _EMPTY = Context()
 _tracer = trace.get_tracer("services.mesh")
@@ -45,6 +46,7 @@ class _Sampling:
     """The share of the traces that begin here and are recorded; none until it is configured."""
 
     ratio: float = 0.0
+    decided: Context = field(default_factory=Context)
 
 
 _sampling = _Sampling()
@@ -74,16 +76,17 @@ def recording_to(processor: "SpanProcessor", name: str, ratio: float) -> Iterato
     """
     from opentelemetry.sdk.resources import SERVICE_NAME, Resource  # noqa: PLC0415
     from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
-    from opentelemetry.sdk.trace.sampling import DEFAULT_ON  # noqa: PLC0415
+
+    from services.mesh.trace_sampler import MeshSampler, decided  # noqa: PLC0415
 
     provider = TracerProvider(
-        sampler=DEFAULT_ON,
+        sampler=MeshSampler(ratio),
         resource=Resource.create({SERVICE_NAME: name}),
         shutdown_on_exit=False,
     )
     provider.add_span_processor(processor)
     trace.set_tracer_provider(provider)
-    _sampling.ratio = ratio
+    _sampling.ratio, _sampling.decided = ratio, decided()
     try:
         yield
     finally:
@@ -102,7 +105,7 @@ def begin(rpc: str, metadata: Mapping[str, str]) -> tuple[Span | None, str]:
     if header is None or parts is None:
         if _random.random() >= _sampling.ratio:
             return None, f"00-{_random.getrandbits(128):032x}-{_random.getrandbits(64):016x}-00"
-        span = _tracer.start_span(rpc, context=_EMPTY, kind=SpanKind.SERVER)
+        span = _tracer.start_span(rpc, context=_sampling.decided, kind=SpanKind.SERVER)
     elif int(parts[3], 16) & TraceFlags.SAMPLED:
         parent = _PROPAGATOR.extract(metadata, context=_EMPTY)
         span = _tracer.start_span(rpc, context=parent, kind=SpanKind.SERVER)
@@ -142,6 +145,11 @@ def traceparent(span: Span) -> str | None:
     if not context.is_valid:
         return None
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+
+
+def current_traceparent() -> str:
+    """Return the header that makes others continue what runs now, empty if it is in no trace."""
+    return traceparent(trace.get_current_span()) or served_call.current().traceparent
 
 
 def trace_id(span: Span) -> str | None:
