@@ -138,9 +138,16 @@ class Consumer:
         for entry_id, fields in entries:
             # Only the id is left of an entry that was removed while it was pending.
             if fields:
-                raw = fields.get(b"event", b"").decode(errors="replace")
                 await self._handling.handle(
-                    entry_id.decode(), raw, delivered_before=delivered_before
+                    entry_id.decode(),
+                    _text(fields.get(b"event", b"")),
+                    delivered_before=delivered_before,
                 )
             if entry_id is not None:
                 await self._redis.xack(self._stream, self._group, entry_id)
+
+
+def _text(data: bytes) -> str:
+    """Returns what an entry holds as a text that can be stored, whatever it is."""
+    # PostgreSQL's texts hold no U+0000, and JSON has none that is not escaped.
+    return data.decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")

@@ -20,6 +20,7 @@ from google.protobuf.message import Message
 from google.type.money_pb2 import Money
 
 from services.mesh.currencies import MINOR_UNITS
+from services.mesh.errors import InvalidArgument
 from services.mesh.money import amount_from_money
 from services.notification.domain import Draft
 from souk.mesh.v1.event_pb2 import Event
@@ -109,11 +110,14 @@ def draft(event: Event) -> Draft | None:
         raise EventMalformed(f"{event.type} carries {event.payload.TypeName() or 'nothing'}")
     try:
         order_id, user_id = UUID(payload.order_id), UUID(payload.user_id)
+        total = _money_text(payload.total)
     except ValueError as error:
         raise EventMalformed(f"{event.type} names no order or no user") from error
+    except InvalidArgument as error:
+        raise EventMalformed(f"{event.type} names no sum of money") from error
     words = {
         "order": order_id.hex[-8:].upper(),
-        "total": _money_text(payload.total),
+        "total": total,
         "pieces": f"{payload.piece_count} piece{'' if payload.piece_count == 1 else 's'}",
         "reason": _REASONS.get(getattr(payload, "reason", _NO_REASON), _ANY_REASON),
     }
@@ -127,7 +131,7 @@ def draft(event: Event) -> Draft | None:
 
 
 def _money_text(money: Money) -> str:
-    """Returns a sum as people read it, like "1,234.50 EUR" or "1,234 JPY"."""
+    """Returns a sum as people read it, like "1,234.50 EUR". Raises InvalidArgument."""
     amount = amount_from_money(money, field="total")
     digits = MINOR_UNITS[amount.currency]
     units, minor = divmod(amount.minor, 10**digits)

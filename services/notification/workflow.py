@@ -59,7 +59,8 @@ class Notifier:
                 letter = await self._dead_letters.lock(conn, dead_letter_id)
                 if letter.redrive_time is not None:
                     return letter
-                await self.notify(conn, json_format.Parse(letter.raw, Event()))
+                event = json_format.Parse(letter.raw, Event(), ignore_unknown_fields=True)
+                await self.notify(conn, event)
                 return await self._dead_letters.redriven(conn, dead_letter_id)
         except DomainError:
             raise
