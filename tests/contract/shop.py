@@ -38,9 +38,13 @@ _STOP_SECONDS = 30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shop:
-    """Where the services answer, who can call them, and what signs access tokens."""
+    """Where the services answer, who can call them, and what signs access tokens.
+
+    `redis_url`: where the events go from one service to another.
+    """
 
     addresses: Mapping[str, str]
+    redis_url: str
     certs_folder: Path
     signing_keys: SigningKeys
 
@@ -91,6 +95,7 @@ def serving(folder: Path, urls: Mapping[str, str]) -> Iterator[Shop]:
         try:
             yield Shop(
                 addresses=addresses,
+                redis_url=urls["redis"],
                 certs_folder=folder / "certs",
                 signing_keys=SigningKeys(folder / "keys"),
             )

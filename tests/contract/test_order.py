@@ -152,19 +152,20 @@ def reuse_a_key(desk: Desk) -> None:
 
 
 def repeat_a_call_at_work(desk: Desk) -> None:
-    """Place the same order twice at a time, with a provider that is silent meanwhile.
+    """Place the same order twice at a time, with a provider that is silent, and give it up again.
 
     The second to arrive is told that the first one is at work; which that is does not matter.
     """
-    request = purchase(product(desk), payment_token="tok_hang")
-    metadata = customer(desk)
+    request, owner = purchase(product(desk), payment_token="tok_hang"), desk.person()
     ended: SimpleQueue[Any] = SimpleQueue()
-    calls = [desk.stub.CreateOrder.future(request, metadata=metadata) for _ in range(2)]
+    calls = [desk.stub.CreateOrder.future(request, metadata=owner) for _ in range(2)]
     for call in calls:
         call.add_done_callback(ended.put)
     told = ended.get(timeout=10)
     for call in calls:
         call.cancel()
+    for order in desk.call("ListOrders", pb.ListOrdersRequest(), owner).orders:
+        desk.call("CancelOrder", pb.CancelOrderRequest(order_id=order.order_id), owner)
     told.result()
 
 
