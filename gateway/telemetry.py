@@ -11,6 +11,7 @@ INTERNAL with an id under which the log has the rest.
 
 import re
 import time
+from functools import cache
 from typing import Final
 
 import structlog
@@ -97,10 +98,17 @@ def _unforeseen(
     return write_error(StatusError(status), request.headers, codec)
 
 
+@cache
+def _series(method: str, rpc: str, status: int) -> tuple[Counter, Histogram]:
+    """Gives the two series of an answer; there are as many as RPCs, methods and statuses."""
+    return _REQUESTS.labels(method, rpc, str(status)), _SECONDS.labels(method, rpc)
+
+
 def _tell(request: HttpRequest, response: HttpResponse, span: Span, seconds: float) -> None:
     method = request.method if request.method in _METHODS else "other"
-    _REQUESTS.labels(method, response.rpc, str(response.status)).inc()
-    _SECONDS.labels(method, response.rpc).observe(seconds)
+    requests, duration = _series(method, response.rpc, response.status)
+    requests.inc()
+    duration.observe(seconds)
     is_error = response.status >= _SERVERS_FAULT
     if span.is_recording():
         span.update_name(f"{method} {response.rpc}".strip())

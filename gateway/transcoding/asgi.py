@@ -22,6 +22,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
+_BODY_HEADERS: Final = frozenset({b"content-length", b"transfer-encoding"})
 _BODILESS: Final = frozenset({204, 304})
 
 
@@ -35,6 +36,7 @@ def application(handler: Handler) -> Callable[[Message, Receive, Send], Awaitabl
             query=scope["query_string"].decode("latin-1"),
             headers=scope["headers"],
             chunks=lambda: _chunks(receive),
+            has_body=any(name in _BODY_HEADERS for name, _ in scope["headers"]),
         )
         try:
             await _respond(request, await handler(request), send)

@@ -23,6 +23,8 @@ class Limits:
 
 async def read(request: HttpRequest, limits: Limits) -> bytes:
     """Reads a whole body. Raises StatusError."""
+    if not request.has_body:
+        return b""
     try:
         async with asyncio.timeout(limits.read_seconds):
             parts: list[bytes] = []

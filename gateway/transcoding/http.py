@@ -18,7 +18,9 @@ class HttpRequest:
     query: str
     headers: Headers
     chunks: Callable[[], Chunks]
-    """Reads the body, once. Ends the iteration early if the client goes away."""
+    """Reads the body, once. Raises when the client goes away before its end."""
+    has_body: bool
+    """Whether a body was announced (RFC 9112 section 6.3)."""
 
 
 @dataclass(slots=True, kw_only=True)

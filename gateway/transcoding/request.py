@@ -63,7 +63,10 @@ class RequestBinder:
         self._reader = reader
         self._decoding = decoding
         self._new = message_factory.GetMessageClass(binding.method.input)
-        self._variables = tuple(zip(binding.template.variables, binding.path_fields, strict=True))
+        self._variables = tuple(
+            (variable, path, fields.dotted(path))
+            for variable, path in zip(binding.template.variables, binding.path_fields, strict=True)
+        )
         self._claims = Claims()
         for path in binding.path_fields:
             self._claims.take(path)
@@ -96,12 +99,12 @@ class RequestBinder:
         """
         message = self._new()
         bound: dict[str, Any] = {}
-        for path, value in self._bound_values(head):
-            _set(message, path, value)
+        for path, at, value in self._bound_values(head):
+            _set(message, path, value, at)
             _nest(bound, path, value)
         if head.query:
             claims = Claims(self._claims)
-            for path, _ in self._header_values(head.headers):
+            for path, _, _ in self._header_values(head.headers):
                 claims.take(path)
             self._read_query(message, head.query, claims)
 
@@ -124,21 +127,21 @@ class RequestBinder:
                 raise refuse("", f"nested deeper than {json_text.MAX_DEPTH}") from None
         return wire
 
-    def _bound_values(self, head: RequestHead) -> Iterator[tuple[FieldPath, Any]]:
-        for variable, path in self._variables:
+    def _bound_values(self, head: RequestHead) -> Iterator[tuple[FieldPath, str, Any]]:
+        for variable, path, at in self._variables:
             try:
                 text = variable.value(head.segments, self._decoding)
-                yield path, scalars.from_text(path[-1], text)
+                yield path, at, scalars.from_text(path[-1], text)
             except (BadEscape, BadValue) as error:
-                raise refuse(fields.dotted(path), str(error)) from None
+                raise refuse(at, str(error)) from None
         yield from self._header_values(head.headers)
 
-    def _header_values(self, headers: Headers) -> Iterator[tuple[FieldPath, str]]:
+    def _header_values(self, headers: Headers) -> Iterator[tuple[FieldPath, str, str]]:
         for name, each in self._header_fields:
             text = header(headers, name)
             value = None if text is None else each.read(text)
             if value is not None:
-                yield each.path, value
+                yield each.path, each.header, value
 
     def _read_query(self, message: Message, text: str, claims: Claims) -> None:
         if self._body == WHOLE_MESSAGE:
@@ -181,10 +184,10 @@ class RequestBinder:
                 getattr(message, self._mask.name).paths.extend(paths)
 
 
-def _set(message: Any, path: FieldPath, value: Any) -> None:
+def _set(message: Any, path: FieldPath, value: Any, at: str) -> None:
     for step in path[:-1]:
         message = getattr(message, step.name)
-    json_message.set_scalar(message, path[-1], value, fields.dotted(path))
+    json_message.set_scalar(message, path[-1], value, at)
 
 
 def _nest(bound: dict[str, Any], path: FieldPath, value: Any) -> None:

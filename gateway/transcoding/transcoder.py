@@ -116,36 +116,39 @@ class Transcoder:
         )
 
     async def handle(self, request: HttpRequest) -> HttpResponse:
-        """Answers a request. Every failure is an answer, too."""
+        """Answers a request. Every failure of a call is an answer, too."""
+        rpc = ""
         try:
-            return await self._answer(request)
+            found = self._router.match(request.method, request.path)
+            if not isinstance(found, Match):
+                return _unmatched(request.method, found.allow)
+            route = self._routes[id(found.route)]
+            rpc = found.route.method.full_name
+            response = await self._answer(request, route, found.segments)
         except StatusError as error:
-            return write_error(error, request.headers, self._codec)
+            response = write_error(error, request.headers, self._codec)
+        response.rpc = rpc
+        return response
 
-    async def _answer(self, request: HttpRequest) -> HttpResponse:
-        found = self._router.match(request.method, request.path)
-        if not isinstance(found, Match):
-            return _unmatched(request.method, found.allow)
-        route = self._routes[id(found.route)]
+    async def _answer(
+        self, request: HttpRequest, route: _Route, segments: list[str]
+    ) -> HttpResponse:
         if route.terms.admit is not None:
             await route.terms.admit(request.headers)
-        head = RequestHead(segments=found.segments, query=request.query, headers=request.headers)
+        head = RequestHead(segments=segments, query=request.query, headers=request.headers)
+        method = route.binding.method
         call = Call(
-            path=route.binding.method.path,
+            path=method.path,
             metadata=metadata.from_headers(request.headers, self._options.denied_metadata),
             timeout_seconds=metadata.timeout_seconds(
                 header(request.headers, b"grpc-timeout"), route.terms.deadline_seconds
             ),
         )
-        method = route.binding.method
         if method.client_streaming or method.server_streaming:
-            response = await self._answer_stream(request, route, head, call)
-        else:
-            message = route.binder.bind(head, await body.read(request, self._options.limits))
-            reply = await route.transport.unary(call, message)
-            response = route.writer.write(reply, request.headers, request.method)
-        response.rpc = method.full_name
-        return response
+            return await self._answer_stream(request, route, head, call)
+        message = route.binder.bind(head, await body.read(request, self._options.limits))
+        reply = await route.transport.unary(call, message)
+        return route.writer.write(reply, request.headers, request.method)
 
     async def _answer_stream(
         self, request: HttpRequest, route: _Route, head: RequestHead, call: Call

@@ -67,9 +67,11 @@ async def test_metrics_tell_of_requests(gateway: Gateway, http: Http, session: C
     """Requests are counted by method, RPC and status, and by no path."""
     await http("GET", "/v1/nothing/of-the-kind")
     await http("GET", "/v1/texts/some-text")
+    await http("GET", "/v1/failures/8")
     async with session.get(gateway.metrics_url) as response:
         told = await response.text()
     assert 'http_server_requests_total{method="GET",rpc="",status="404"}' in told
     assert 'http_server_requests_total{method="GET",rpc="test.v1.Echo.Get",status="200"}' in told
+    assert 'http_server_requests_total{method="GET",rpc="test.v1.Echo.Fail",status="429"}' in told
     assert "of-the-kind" not in told
     assert "some-text" not in told
