@@ -1,7 +1,7 @@
 """Between the contract and the domain."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -11,11 +11,12 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.mesh import etag, page_token
 from services.mesh.errors import FieldViolation, InvalidArgument
+from services.mesh.ids import parse_id
 from services.mesh.money import amount_from_money, money_from_amount
 from services.product import filter as product_filter
 from services.product.domain.listing import Cursor, Listing, SortField
 from services.product.domain.product import Details, Product, ProductState
-from souk.product.v1 import product_pb2
+from souk.product.v1 import product_pb2, stock_service_pb2
 from souk.product.v1 import product_service_pb2 as pb
 
 UPDATABLE = ("title", "description", "price", "tags")
@@ -120,6 +121,19 @@ def token_from_cursor(cursor: Cursor | None, *, bound_to: bytes) -> str:
         return ""
     values = {"value": str(cursor.value), "id": str(cursor.product_id)}
     return page_token.encode(values, bound_to=bound_to)
+
+
+def quantities_from_proto(items: Sequence[stock_service_pb2.StockItem]) -> dict[UUID, int]:
+    """Return how many pieces of each product. Raises InvalidArgument if one stands twice."""
+    quantities: dict[UUID, int] = {}
+    for index, item in enumerate(items):
+        field = f"items[{index}].product_id"
+        product_id = parse_id(item.product_id, field=field)
+        if product_id in quantities:
+            # The contract compares texts, and an id may be written in two cases.
+            raise _invalid(field, "may stand in one item only", "DUPLICATE")
+        quantities[product_id] = item.quantity
+    return quantities
 
 
 def timestamp(time: datetime) -> Timestamp:

@@ -21,13 +21,9 @@ class StockServicer(stock_service_pb2_grpc.StockServiceServicer):
         self, request: pb.ReserveStockRequest, context: Any
     ) -> pb.ReserveStockResponse:
         """Take stock for an order until a time."""
-        quantities = {
-            parse_id(item.product_id, field=f"items[{index}].product_id"): item.quantity
-            for index, item in enumerate(request.items)
-        }
         expire_time = await self._reservations.reserve(
             parse_id(request.order_id, field="order_id"),
-            quantities,
+            convert.quantities_from_proto(request.items),
             convert.span_from_duration(request.time_to_live),
         )
         return pb.ReserveStockResponse(expire_time=convert.timestamp(expire_time))

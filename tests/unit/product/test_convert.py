@@ -15,7 +15,7 @@ from services.mesh.errors import InvalidArgument
 from services.product import convert, documents
 from services.product.domain.listing import Cursor, Listing, SortField
 from services.product.domain.product import Details, Product, ProductState
-from souk.product.v1 import product_pb2
+from souk.product.v1 import product_pb2, stock_service_pb2
 from souk.product.v1 import product_service_pb2 as pb
 
 NOW = datetime(2026, 11, 23, 12, 0, 0, 123_000, tzinfo=UTC)
@@ -180,3 +180,16 @@ def test_a_span_is_in_whole_milliseconds():
     duration = Duration(seconds=10, nanos=1_999_999)
 
     assert convert.span_from_duration(duration) == timedelta(seconds=10, milliseconds=1)
+
+
+def test_a_product_stands_in_one_item_however_its_id_is_written():
+    """An id in another case is the same product's."""
+    text = "0199a3c4-0000-7000-8000-00000000000a"
+    items = [
+        stock_service_pb2.StockItem(product_id=each, quantity=1) for each in (text, text.upper())
+    ]
+
+    assert convert.quantities_from_proto(items[:1]) == {UUID(text): 1}
+    with pytest.raises(InvalidArgument) as raised:
+        convert.quantities_from_proto(items)
+    assert violation(raised) == ("items[1].product_id", "DUPLICATE")
