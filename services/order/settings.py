@@ -27,7 +27,7 @@ class Settings(MeshSettings):
     pay_within: timedelta = timedelta(minutes=10)
     hold_stock: timedelta = timedelta(minutes=15)
     answer_margin: timedelta = timedelta(milliseconds=500)
-    lease: timedelta = timedelta(seconds=15)
+    lease: timedelta = timedelta(seconds=6)
     saga_concurrency: int = 16
     retry_most: timedelta = timedelta(seconds=3)
     poll: timedelta = timedelta(seconds=1)

@@ -1,4 +1,7 @@
-"""The order service as the mesh serves it, over a real database, with stand-ins around it."""
+"""The order service as the mesh serves it, over a real database, with stand-ins around it.
+
+All tests of a file share one; each takes products and people of its own.
+"""
 
 import asyncio
 import base64
@@ -24,6 +27,7 @@ from services.mesh.settings import Secret
 from services.order import app
 from services.order.settings import Settings
 from souk.order.v1 import order_pb2, order_service_pb2, order_service_pb2_grpc
+from tests.conftest import MakeDatabase
 from tests.integration.order import stand_ins
 from tests.integration.order.stand_ins import World
 
@@ -75,16 +79,25 @@ class Shop:
         response = await self.stub.CreateOrder(request, metadata=who.metadata, timeout=seconds)
         return response.order
 
+    async def orders_about(self, product_id: str) -> list[str]:
+        """Returns the orders about a product."""
+        query = "SELECT order_id FROM order_lines WHERE product_id = $1"
+        return [str(row["order_id"]) for row in await self.conn.fetch(query, UUID(product_id))]
+
     async def order_about(self, product_id: str) -> str:
         """Returns the order about a product; fails if there is none, or several."""
-        query = "SELECT order_id FROM order_lines WHERE product_id = $1"
-        (row,) = await self.conn.fetch(query, UUID(product_id))
-        return str(row["order_id"])
+        (order_id,) = await self.orders_about(product_id)
+        return order_id
+
+    async def row(self, order_id: str) -> asyncpg.Record:
+        """Returns an order's row."""
+        row = await self.conn.fetchrow("SELECT * FROM orders WHERE order_id = $1", UUID(order_id))
+        assert row is not None
+        return row
 
     async def state(self, order_id: str) -> str:
         """Returns an order's state from its row."""
-        query = "SELECT state FROM orders WHERE order_id = $1"
-        return str(await self.conn.fetchval(query, UUID(order_id)))
+        return str((await self.row(order_id))["state"])
 
     async def is_in(self, order_id: str, *states: str) -> bool:
         """Tells whether an order is in one of the states."""
@@ -92,8 +105,15 @@ class Shop:
 
     async def path(self, order_id: str) -> list[str]:
         """Returns the states of an order from its history."""
-        query = "SELECT to_state FROM order_history WHERE order_id = $1 ORDER BY sequence"
-        return [row["to_state"] for row in await self.conn.fetch(query, UUID(order_id))]
+        return [row["to_state"] for row in await self._history(order_id)]
+
+    async def actors(self, order_id: str) -> list[str]:
+        """Returns who took the steps of an order, from its history."""
+        return [row["actor"] for row in await self._history(order_id)]
+
+    async def _history(self, order_id: str) -> list[asyncpg.Record]:
+        query = "SELECT * FROM order_history WHERE order_id = $1 ORDER BY sequence"
+        return await self.conn.fetch(query, UUID(order_id))
 
 
 async def refusal(call: Awaitable[Any]) -> RemoteError:
@@ -117,16 +137,17 @@ def create_order(
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def world() -> AsyncIterator[World]:
     """Serves user, product and payment."""
     async with stand_ins.running({"test": _PUBLIC}) as around:
         yield around
 
 
-@pytest.fixture
-async def settings(world: World, database_url: str, redis_url: str) -> Settings:
+@pytest.fixture(scope="module")
+async def settings(world: World, make_database: MakeDatabase, redis_url: str) -> Settings:
     """Migrates an empty database, and gives settings with short times."""
+    database_url = await make_database()
     await migrate.run(database_url, package="services.order", mesh=("outbox", "idempotency"))
     return Settings(
         listen="127.0.0.1:0",
@@ -143,7 +164,7 @@ async def settings(world: World, database_url: str, redis_url: str) -> Settings:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def conn(settings: Settings) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
     """Connects to the order service's database."""
     connection = await asyncpg.connect(settings.database_url.reveal())
@@ -153,7 +174,7 @@ async def conn(settings: Settings) -> AsyncIterator["asyncpg.Connection[asyncpg.
         await connection.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def shop(
     world: World, settings: Settings, conn: "asyncpg.Connection[asyncpg.Record]"
 ) -> AsyncIterator[Shop]:

@@ -1,7 +1,6 @@
 """A SIGKILL between any effect and its record: nothing is lost and nothing is charged twice."""
 
 import asyncio
-import contextlib
 import sys
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
@@ -19,7 +18,7 @@ from services.local.program import Program, running
 from services.order.settings import Settings
 from souk.order.v1 import order_service_pb2, order_service_pb2_grpc
 from tests.conftest import Eventually
-from tests.integration.order.conftest import DECLINED, OK, Shop, Stub, create_order, person
+from tests.integration.order.conftest import DECLINED, OK, Shop, Stub, create_order, person, serving
 from tests.integration.order.faults import AFTER, BEFORE, Fault
 from tests.integration.order.stand_ins import World
 
@@ -92,10 +91,32 @@ async def test_a_kill_at_every_point_is_survived(
     assert [world.warehouse.stock(each) for each in products] == [
         (4, 0, 1) if is_sold else (5, 0, 0) for is_sold in sold
     ]
+    assert [max(world.till.takings[each], 1) for each in orders] == [1] * len(orders)
     kept = [world.till.takings[each] - world.till.returns[each] for each in orders]
     assert kept == [int(is_sold) for is_sold in sold]
-    assert max(world.till.takings.values()) == 1
     assert {len(requests) for requests in world.till.keys.values()} == {1}
+
+
+async def test_a_drain_hands_its_orders_on(
+    world: World,
+    settings: Settings,
+    conn: "asyncpg.Connection[asyncpg.Record]",
+    eventually: Eventually,
+) -> None:
+    """A process that ends in the middle of a step gives its orders to another, which finishes."""
+    product_id = world.warehouse.add(stock=5)
+    fault = world.faults.hang("Capture", product_id, when=AFTER)
+    async with serving(settings) as stub:
+        shop = Shop(world=world, conn=conn, stub=stub)
+        call = asyncio.create_task(_failed(shop.place(create_order(product_id), person())))
+        await fault.reached.wait()
+        world.faults.clear()
+    await call
+    async with serving(settings):
+        order_id = await shop.order_about(product_id)
+        # Less than the lease lasts.
+        await eventually(lambda: shop.is_in(order_id, "CONFIRMED"), seconds=2)
+    assert world.till.takings[order_id] == 1
 
 
 async def _begin(shop: Shop, products: Sequence[str], calls: asyncio.TaskGroup) -> None:
@@ -116,8 +137,8 @@ async def _begin(shop: Shop, products: Sequence[str], calls: asyncio.TaskGroup) 
 
 
 async def _failed(call: Awaitable[Any]) -> None:
-    with contextlib.suppress(grpc.aio.AioRpcError):
-        await call
+    answers = await asyncio.gather(call, return_exceptions=True)
+    assert isinstance(answers[0], grpc.aio.AioRpcError | asyncio.CancelledError)
 
 
 @asynccontextmanager

@@ -1,0 +1,126 @@
+"""Leases: one worker on an order at a time, and the newest one alone can write."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from services.mesh import database
+from services.mesh.amount import Amount
+from services.mesh.database import Database
+from services.mesh.ids import new_id
+from services.order.domain import Actor, Line, Order, Reason, State
+from services.order.settings import Settings
+from services.order.store import LeaseLost, LeaseStore, NewOrder, OrderStore
+from tests.integration.order.conftest import OK
+
+NO_TIME = timedelta(0)
+LONG = timedelta(minutes=1)
+
+
+@pytest.fixture(scope="module")
+async def db(settings: Settings) -> AsyncIterator[Database]:
+    """Opens the order service's database; no worker is at work on it."""
+    async with database.pool(settings.database_url.reveal()) as opened:
+        yield opened
+
+
+def new_order() -> NewOrder:
+    """Returns an order to place."""
+    line = Line(
+        product_id=new_id(),
+        sku="A-1",
+        title="A thing",
+        quantity=1,
+        unit_price=Amount(currency="EUR", minor=100),
+    )
+    return NewOrder(order_id=new_id(), user_id=new_id(), lines=(line,), payment_token=OK)
+
+
+async def placed(db: Database) -> UUID:
+    """Places an order that nobody works on."""
+    lease = await OrderStore(db, pay_within=LONG).place(new_order(), lease=NO_TIME)
+    assert lease is not None
+    return lease.order.order_id
+
+
+async def test_an_order_is_placed_once(db: Database) -> None:
+    """A second order with the same id is not placed, and the first stays leased."""
+    new, store = new_order(), OrderStore(db, pay_within=LONG)
+    first, second = [await store.place(new, lease=LONG) for _ in range(2)]
+    assert (first is not None, second) == (True, None)
+    assert await LeaseStore(db, duration=LONG).acquire(new.order_id) is None
+
+
+async def test_a_lost_lease_writes_nothing(db: Database) -> None:
+    """Who comes back after the lease was taken over can't write; who took it over can."""
+    order_id = await placed(db)
+    leases = LeaseStore(db, duration=NO_TIME)
+    first, second = await leases.acquire(order_id), await leases.acquire(order_id)
+    assert first is not None
+    assert second is not None
+    with pytest.raises(LeaseLost):
+        await leases.record(first, first.order.stock_reserved())
+    recorded = await leases.record(second, second.order.undo(Reason.TIMED_OUT))
+    store = OrderStore(db, pay_within=LONG)
+    assert await store.get(order_id, visible_to=None) == recorded.order
+    steps = await store.steps(order_id, visible_to=None, after=0, size=10)
+    assert [step.to_state for step in steps] == [State.PENDING, State.CANCELLING]
+
+
+async def test_a_lost_lease_does_not_free_the_order(db: Database) -> None:
+    """Who comes back after the lease was taken over can't give the order away either."""
+    order_id = await placed(db)
+    first = await LeaseStore(db, duration=NO_TIME).acquire(order_id)
+    second = await LeaseStore(db, duration=LONG).acquire(order_id)
+    assert first is not None
+    assert second is not None
+    await LeaseStore(db, duration=LONG).release(first)
+    assert await LeaseStore(db, duration=LONG).acquire(order_id) is None
+
+
+async def test_a_person_s_change_ends_the_lease(db: Database) -> None:
+    """Cancelling takes the order out of the hands of whoever works on it."""
+    order_id = await placed(db)
+    leases = LeaseStore(db, duration=LONG)
+    lease = await leases.acquire(order_id)
+    assert lease is not None
+    await OrderStore(db, pay_within=LONG).change(
+        order_id, Order.cancel, visible_to=None, actor=Actor.CUSTOMER
+    )
+    with pytest.raises(LeaseLost):
+        await leases.record(lease, lease.order.stock_reserved())
+
+
+async def test_due_orders_are_taken_once(db: Database) -> None:
+    """Many workers at the same time share the due orders; none is taken twice."""
+    mine = {await placed(db) for _ in range(10)}
+    leases = LeaseStore(db, duration=LONG)
+    taken = await asyncio.gather(*(leases.acquire_due(3) for _ in range(8)))
+    orders = [lease.order.order_id for some in taken for lease in some]
+    assert len(orders) == len(set(orders))
+    assert mine <= set(orders)
+
+
+async def test_an_order_that_waits_is_not_due(db: Database) -> None:
+    """An order that was released for later is left alone until then."""
+    order_id = await placed(db)
+    leases = LeaseStore(db, duration=LONG)
+    lease = await leases.acquire(order_id)
+    assert lease is not None
+    await leases.release(lease, retry_in=LONG)
+    due = await leases.acquire_due(100)
+    assert order_id not in {each.order.order_id for each in due}
+
+
+async def test_a_settled_order_is_not_due(db: Database) -> None:
+    """Nobody takes up an order that the saga has ended."""
+    order_id = await placed(db)
+    leases = LeaseStore(db, duration=LONG)
+    lease = await leases.acquire(order_id)
+    assert lease is not None
+    undoing = await leases.record(lease, lease.order.undo(Reason.OUT_OF_STOCK))
+    await leases.record(undoing, undoing.order.undone(money_returned=False))
+    assert await leases.acquire(order_id) is None
