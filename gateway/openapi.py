@@ -144,8 +144,7 @@ class _Operation:
         operation: dict[str, Any] = {
             "operationId": f"{method.service}.{method.name}{self._suffix()}",
             "tags": [method.service],
-            "summary": comment.partition(". ")[0].partition("\n\n")[0].replace("\n", " ")
-            or method.name,
+            "summary": _summary(comment) or method.name,
             "parameters": [*self._path_parameters(), *self._query(), *self._headers()],
         }
         if comment:
@@ -257,6 +256,12 @@ class _Operation:
         if self._binding.method.server_streaming:
             return {NDJSON: {"schema": schema}, EVENT_STREAM: {"schema": {"type": "string"}}}
         return {_JSON: {"schema": schema}}
+
+
+def _summary(comment: str) -> str:
+    """Takes the first sentence of a comment, without its full stop."""
+    paragraph = comment.partition("\n\n")[0].replace("\n", " ")
+    return paragraph.partition(". ")[0].removesuffix(".")
 
 
 def _parameter(

@@ -1,6 +1,7 @@
 """Makes an example of a schema: a value that keeps its rules, the same every time."""
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -20,13 +21,29 @@ _FORMATS: Final = {
 }
 _DURATION: Final = "1s"
 _TEXT: Final = "example"
+# What is tried for a pattern; no text is invented that might not fit.
+_TEXTS: Final = (_TEXT, "EUR", "DE", "1", "+4930123456")
+# Messages of googleapis whose rules stand in their comments only.
+_KNOWN: Final[dict[str, Any]] = {
+    "google.type.Money": {"currencyCode": "EUR", "units": "12", "nanos": 500_000_000},
+    "google.type.PostalAddress": {
+        "regionCode": "DE",
+        "postalCode": "10115",
+        "locality": "Berlin",
+        "addressLines": ["Invalidenstr. 1"],
+        "recipients": ["Ada Example"],
+    },
+}
+# A version that is made up is never the current one (AIP-154).
+_LEFT_OUT: Final = "etag"
 _MAX_DEPTH: Final = 4
 
 
 def example(schema: Schema, components: dict[str, Schema], depth: int = 0) -> Any:
     """Makes a value for a schema. None stands for a schema that no example is made of."""
     if "$ref" in schema:
-        return example(components[schema["$ref"].rpartition("/")[2]], components, depth)
+        name = schema["$ref"].rpartition("/")[2]
+        return _KNOWN.get(name) or example(components[name], components, depth)
     if "enum" in schema:
         # The zero value of an enum means that nothing is said.
         return schema["enum"][min(1, len(schema["enum"]) - 1)]
@@ -36,15 +53,16 @@ def example(schema: Schema, components: dict[str, Schema], depth: int = 0) -> An
     return _MAKERS[kind](schema, components, depth) if kind in _MAKERS else None
 
 
-def _object(schema: Schema, components: dict[str, Schema], depth: int) -> dict[str, Any]:
+def _object(schema: Schema, components: dict[str, Schema], depth: int) -> dict[str, Any] | None:
     if depth > _MAX_DEPTH:
-        return {}
+        return None if schema.get("required") else {}
     values = {
         name: example(inside, components, depth + 1)
         for name, inside in schema.get("properties", {}).items()
-        if not inside.get("readOnly")
+        if not inside.get("readOnly") and name != _LEFT_OUT
     }
-    return {name: value for name, value in values.items() if value is not None}
+    known = {name: value for name, value in values.items() if value is not None}
+    return known if known.keys() >= set(schema.get("required", ())) else None
 
 
 def _array(schema: Schema, components: dict[str, Schema], depth: int) -> list[Any]:
@@ -60,11 +78,19 @@ def _string(schema: Schema) -> str | None:
     if schema.get("pattern", "").endswith("s$"):
         return _DURATION
     if "pattern" in schema:
-        # No text is invented for a pattern; what does not fit would mislead.
-        return None
+        return next((text for text in _TEXTS if _fits(text, schema)), None)
     shortest = schema.get("minLength", 0)
     text: str = _TEXT * (shortest // len(_TEXT) + 1)
     return text[: schema.get("maxLength", len(text))]
+
+
+def _fits(text: str, schema: Schema) -> bool:
+    is_long_enough = schema.get("minLength", 0) <= len(text) <= schema.get("maxLength", len(text))
+    try:
+        return is_long_enough and re.search(schema["pattern"], text) is not None
+    except re.error:
+        # RE2 has patterns that Python has not.
+        return False
 
 
 def _number(schema: Schema) -> int:
