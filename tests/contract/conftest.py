@@ -2,7 +2,7 @@
 
 | fixture               | scope   | gives                                                         |
 |-----------------------|---------|---------------------------------------------------------------|
-| `shop`                | session | the five services of `shop.py`, running                       |
+| `shop`                | session | the services and the storefront of `shop.py`, running         |
 | `process`             | module  | the name of the service under test; a module says which       |
 | `grpc_addr`           | module  | where it answers, in place of pytest-grpc's own port          |
 | `grpc_server`         | module  | the running service, in place of pytest-grpc's own server     |
@@ -27,7 +27,7 @@ from services.local import ports, readiness
 from services.local.program import Program, running
 from tests.conftest import MakeDatabase
 from tests.contract import shop as shops
-from tests.contract.contracts import MODULES, RPCS
+from tests.contract.contracts import RPCS, SERVICES
 from tests.contract.shop import Shop
 from tests.contract.violations import broken_rules
 
@@ -57,7 +57,7 @@ async def shop(
             "redis": redis_url,
             "mongo": f"{mongo_url.rstrip('/')}/contract",
             "sandbox": f"http://{sandbox}",
-            **{name: await make_database() for name in MODULES if name != "product"},
+            **{name: await make_database() for name in SERVICES if name != "product"},
         }
         yield await asyncio.to_thread(stack.enter_context, shops.serving(folder, urls))
 

@@ -18,8 +18,12 @@ MODULES = {
     "order": ("souk.order.v1.order_service_pb2",),
     "payment": ("souk.payment.v1.payment_service_pb2",),
     "notification": ("souk.notification.v1.notification_service_pb2",),
+    "storefront": ("souk.storefront.v1.storefront_service_pb2",),
 }
 """The generated modules with the gRPC services of each process."""
+
+SERVICES = tuple(name for name in MODULES if name != "storefront")
+"""The processes with a store and errors of their own; the storefront runs in the gateway."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The five services of the shop on a loop thread: the real ones, over mTLS, on real stores.
+"""The services of the shop and its storefront, the real ones, over mTLS, on real stores.
 
 Tests of contracts are synchronous, as pytest-grpc's channels and stubs are; the services run beside
 them on a thread of their own.
@@ -12,25 +12,27 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import grpc
 
 from services.local import certs, ports
 from services.mesh import ids, logs, run, settings
+from services.mesh.run import Process
 from services.mesh.settings import MeshSettings
 from services.user import signing_keys
 from services.user.access_tokens import AccessTokens
 from services.user.domain import Role
 from services.user.signing_keys import SigningKeys
-from tests.contract.contracts import MODULES
+from tests.contract.contracts import MODULES, SERVICES
 
 CUSTOMER = UUID("0199a3c4-0000-7000-8000-00000000c0de")
 PROVIDER_API_KEY = "the provider's key"
 PROVIDER_WEBHOOK_SECRET = "the provider's secret"
 ADMIN_EMAIL = "admin@example.com"
 ADMIN_PASSWORD = "open, sesame"
-IDENTITIES = (*MODULES, "gateway", "developer", "sandbox")
+IDENTITIES = (*SERVICES, "gateway", "developer", "sandbox")
 
 _START_SECONDS = 30
 _STOP_SECONDS = 30
@@ -108,12 +110,18 @@ def serving(folder: Path, urls: Mapping[str, str]) -> Iterator[Shop]:
 async def _services(environments: Mapping[str, Mapping[str, str]]) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         for name, environ in environments.items():
-            process = importlib.import_module(f"services.{name}.app").PROCESS
+            process = _process(name)
             values = settings.load(process.settings, environ)
             if process.migrate is not None:
                 await process.migrate(values)
             await stack.enter_async_context(run.serving(process, values))
         yield
+
+
+def _process(name: str) -> Process[Any]:
+    package = "services" if name in SERVICES else "gateway"
+    process: Process[Any] = importlib.import_module(f"{package}.{name}.app").PROCESS
+    return process
 
 
 @contextmanager
@@ -132,13 +140,14 @@ def _loop_thread() -> Iterator[asyncio.AbstractEventLoop]:
 def _environment(
     name: str, folder: Path, addresses: Mapping[str, str], urls: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return what the service `name` is told; what it does not know it does not read."""
+    """Return what the process `name` is told; what it does not know it does not read."""
+    identity = _process(name).name
     environment = {
         "SOUK_LISTEN": addresses[name],
         "SOUK_DRAIN_WAIT": "0s",
         "SOUK_TLS_CA": str(folder / "certs" / "ca.pem"),
-        "SOUK_TLS_CERT": str(folder / "certs" / f"{name}.pem"),
-        "SOUK_TLS_KEY": str(folder / "certs" / f"{name}-key.pem"),
+        "SOUK_TLS_CERT": str(folder / "certs" / f"{identity}.pem"),
+        "SOUK_TLS_KEY": str(folder / "certs" / f"{identity}-key.pem"),
         "SOUK_TARGETS": ",".join(f"{other}={where}" for other, where in addresses.items()),
         "SOUK_BOOTSTRAP_ADMIN_EMAIL": ADMIN_EMAIL,
         "SOUK_BOOTSTRAP_ADMIN_PASSWORD": ADMIN_PASSWORD,

@@ -30,11 +30,15 @@ _SECONDS = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
-    """Where a test calls from: as a person through the developer, or as a service."""
+    """Where a test calls from: as a person through the developer, or as a service.
+
+    `process`: which service is called, the one under test if it is empty.
+    """
 
     shop: Shop
     stub: Any
     channel_as: ChannelAs
+    process: str = ""
 
     def person(self, *roles: Role, user_id: UUID | None = None) -> list[tuple[str, str]]:
         """Return the metadata of a person, somebody new if no id is given."""
@@ -42,16 +46,17 @@ class Desk:
         return [("authorization", f"Bearer {token}")]
 
     def call(self, rpc: str, request: Any, metadata: Any = ()) -> Any:
-        """Call the service under test."""
+        """Call the service."""
         return getattr(self.stub, rpc)(request, metadata=metadata, timeout=_SECONDS)
 
     def as_service(self, name: str, stub_class: Callable[[grpc.Channel], Any]) -> "Desk":
         """Return the desk of the service `name`, which calls by a generated stub."""
-        return replace(self, stub=stub_class(self.channel_as(name)))
+        return replace(self, stub=stub_class(self.channel_as(name, self.process)))
 
     def at(self, process: str, stub_class: Callable[[grpc.Channel], Any]) -> "Desk":
         """Return the desk at another service, which persons call by a generated stub."""
-        return replace(self, stub=stub_class(self.channel_as("developer", process)))
+        stub = stub_class(self.channel_as("developer", process))
+        return replace(self, stub=stub, process=process)
 
 
 Entry = Callable[[Desk], Any]

@@ -7,20 +7,14 @@ from google.protobuf import descriptor_pb2
 from services.user.domain import Role
 from souk.mesh.v1 import rates_pb2
 from souk.mesh.v1.policy_pb2 import Access, RateClass, rate_limits
-from souk.storefront.v1 import storefront_service_pb2
-from tests.contract.contracts import MODULES, RPCS, Rpc
+from tests.contract.contracts import RPCS, SERVICES, Rpc
 from tests.contract.valid import rules_of
 
 _IDEMPOTENT = descriptor_pb2.MethodOptions.IDEMPOTENT
 _NO_SIDE_EFFECTS = descriptor_pb2.MethodOptions.NO_SIDE_EFFECTS
 _READS = ("Get", "BatchGet", "List", "Watch", "Replay")
 
-STOREFRONT = [
-    Rpc(process="storefront", method=method)
-    for service in storefront_service_pb2.DESCRIPTOR.services_by_name.values()
-    for method in service.methods
-]
-every_rpc = pytest.mark.parametrize("rpc", [*RPCS, *STOREFRONT], ids=str)
+every_rpc = pytest.mark.parametrize("rpc", RPCS, ids=str)
 
 
 @every_rpc
@@ -57,7 +51,7 @@ def test_a_policy_names_roles_and_services_that_exist(rpc: Rpc):
     policy = rpc.policy
 
     assert {*policy.roles, *policy.owner.except_roles} <= set(Role)
-    assert set(policy.callers) <= set(MODULES)
+    assert set(policy.callers) <= set(SERVICES)
 
 
 def test_every_rate_class_has_numbers():

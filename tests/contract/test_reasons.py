@@ -13,7 +13,7 @@ from google.protobuf import descriptor_pb2
 import services
 from services.mesh import errors
 from services.mesh.errors import DomainError
-from tests.contract.contracts import MODULES
+from tests.contract.contracts import SERVICES
 
 _CONTRACTS = Path(__file__).parents[2] / "proto" / "gen" / "souk.binpb"
 _PREFIX = "ERROR_REASON_"
@@ -64,14 +64,14 @@ def _subclasses(kind: type[DomainError]) -> Iterator[type[DomainError]]:
         yield from _subclasses(error)
 
 
-@pytest.mark.parametrize("area", [*MODULES, "mesh"])
+@pytest.mark.parametrize("area", [*SERVICES, "mesh"])
 def test_every_reason_is_documented_with_its_code(area: str):
     """An error's reason stands in its service's contract or in the mesh's, with its code.
 
     What the mesh offers to services, such as etags, is documented by those that use it. A reason
     without a code says how an order ended; its error does not reach a caller.
     """
-    contracts = [area, "mesh"] if area != "mesh" else ["mesh", *MODULES]
+    contracts = [area, "mesh"] if area != "mesh" else ["mesh", *SERVICES]
     told = {
         reason: code for name in reversed(contracts) for reason, code in documented(name).items()
     }
@@ -86,7 +86,7 @@ def test_every_reason_is_documented_with_its_code(area: str):
     assert undocumented == []
 
 
-@pytest.mark.parametrize("area", MODULES)
+@pytest.mark.parametrize("area", SERVICES)
 def test_no_reason_is_documented_that_is_never_given(area: str):
     """What a contract tells of, the code or the mesh can raise."""
     given = {error.reason for error in [*raised(area), *raised("mesh")]}
@@ -99,4 +99,4 @@ def test_the_services_are_those_tested():
     """Every package of a service with contracts is among the tested ones."""
     packages = {module.name for module in pkgutil.iter_modules(services.__path__) if module.ispkg}
 
-    assert packages - {"local", "mesh", "sandbox"} == set(MODULES)
+    assert packages - {"local", "mesh", "sandbox"} == set(SERVICES)
