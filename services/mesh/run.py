@@ -13,7 +13,7 @@ import argparse
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, NoReturn, TypeVar
@@ -30,7 +30,8 @@ __all__ = ["App", "Check", "KeySource", "Mesh", "Process", "Worker", "main", "ru
 
 S = TypeVar("S", bound=MeshSettings)
 
-_WORKERS_SECONDS = 10.0
+_CANCELLATIONS = 10
+_CANCELLATION_SECONDS = 1.0
 
 _log = structlog.get_logger(__name__)
 
@@ -134,12 +135,23 @@ async def _working(workers: Sequence[Worker]) -> AsyncIterator[list[asyncio.Task
     try:
         yield tasks
     finally:
-        for task in tasks:
+        for task in await _end(tasks):
+            _log.error("worker did not end when it was cancelled", worker=task.get_name())
+
+
+async def _end(tasks: Iterable[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
+    """Cancel the tasks until they end; return those that did not in time.
+
+    Once is not enough: on Python 3.11 `asyncio.wait_for`, which redis-py sends by, loses a
+    cancellation that comes in the moment of success (python/cpython#86296).
+    """
+    pending = set(tasks)
+    for _ in range(_CANCELLATIONS):
+        for task in pending:
             task.cancel()
-        if tasks:
-            _, pending = await asyncio.wait(tasks, timeout=_WORKERS_SECONDS)
-            for task in pending:
-                _log.error("worker did not end when it was cancelled", worker=task.get_name())
+        if pending:
+            _, pending = await asyncio.wait(pending, timeout=_CANCELLATION_SECONDS)
+    return pending
 
 
 async def _run(worker: Worker) -> None:

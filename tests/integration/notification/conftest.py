@@ -6,7 +6,7 @@ it. Its workers run in `shop.working()`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -144,8 +144,7 @@ class Shop:
             yield
             await self.eventually(published)
         finally:
-            relay.cancel()
-            await asyncio.wait([relay])
+            await _end([relay])
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
@@ -154,10 +153,8 @@ class Shop:
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
-            results = await asyncio.gather(*tasks, return_exceptions=True)
-        assert {type(each) for each in results} == {asyncio.CancelledError}
+            await _end(tasks)
+        assert all(task.cancelled() for task in tasks)
 
     async def listed(self, user_id: str, **fields: Any) -> list[notification_pb2.Notification]:
         """Returns a user's notifications, the newest first."""
@@ -203,6 +200,15 @@ class SignedIn:
 
     def __exit__(self, *_: object) -> None:
         identity.serve_as(self._before)
+
+
+async def _end(tasks: Sequence[asyncio.Future[None]]) -> None:
+    """Cancels tasks until they end, since one cancellation may be lost (`services.mesh.run`)."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=0.5)
 
 
 def _about(order_id: UUID, user_id: str) -> dict[str, Any]:
