@@ -11,6 +11,7 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+import uuid_utils
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -102,7 +103,8 @@ class LimitedProtocol(HttpToolsProtocol):
         body = json.dumps({"code": code, "message": message, "details": []}).encode()
         self.transport.write(
             b"HTTP/1.1 %d \r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
-            b"connection: close\r\n\r\n%b" % (http_status, len(body), body)
+            b"x-request-id: %b\r\nconnection: close\r\n\r\n%b"
+            % (http_status, len(body), str(uuid_utils.uuid7()).encode(), body)
         )
         self.transport.close()
 

@@ -9,6 +9,7 @@ client's `traceparent`, and is handed on with the call. What nobody foresaw is a
 INTERNAL with an id under which the log has the rest.
 """
 
+import asyncio
 import re
 import time
 from functools import cache
@@ -57,7 +58,7 @@ def told(handler: Handler, codec: Codec) -> Handler:
         _hand_on(request, request_id, span)
         try:
             response = await handler(request)
-        except ClientGone:
+        except (ClientGone, asyncio.CancelledError):
             traces.end(span, "CANCELLED", is_error=False)
             raise
         except Exception as error:  # noqa: BLE001  # the last place that can answer

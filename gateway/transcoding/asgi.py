@@ -67,6 +67,9 @@ async def _respond(request: HttpRequest, response: HttpResponse, send: Send) -> 
     if isinstance(body, bytes):
         is_shown = request.method != "HEAD" and response.status not in _BODILESS
         await send({"type": "http.response.body", "body": body if is_shown else b""})
+    elif request.method == "HEAD":
+        await body.aclose()
+        await send({"type": "http.response.body", "body": b""})
     else:
         await _respond_in_chunks(body, send)
 

@@ -48,8 +48,16 @@ class Echo:
         self.calls.append(call)
 
     async def same(self, request: Any, _: Any) -> Any:
-        """Answers the request."""
+        """Answers the request, one for "slow" never."""
+        if getattr(request, "text", "") == "slow":
+            await self._until_cancelled()
         return request
+
+    async def _until_cancelled(self) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.cancelled.set()
 
     async def resource(self, request: Any, context: Any) -> Any:
         """Answers a resource of the name, with its etag, and with metadata."""
@@ -67,10 +75,7 @@ class Echo:
             if number == request.fail_after:
                 await context.abort(grpc.StatusCode.ABORTED, "enough")
         if request.endless:
-            try:
-                await asyncio.Event().wait()
-            finally:
-                self.cancelled.set()
+            await self._until_cancelled()
 
     async def collect(self, requests: AsyncIterator[Any], _: Any) -> Any:
         """Answers what came."""

@@ -1,13 +1,16 @@
 """Unary calls through the gateway: routing, answers, errors, metadata, tags."""
 
+import asyncio
 import base64
 import gzip
 import json
 
+import aiohttp
 import pytest
 
 from tests.integration.gateway.conftest import Http
 from tests.integration.gateway.echo import Echo
+from tests.integration.gateway.process import Gateway
 
 
 async def test_a_call_goes_down_and_comes_back(http: Http, echo: Echo):
@@ -206,6 +209,37 @@ async def test_a_bad_deadline_is_refused(http: Http, echo: Echo, given):
     answer = await http("GET", "/v1/texts/a", headers={"grpc-timeout": given})
     assert 400 == answer.status
     assert [] == echo.calls
+
+
+@pytest.mark.parametrize("target", ["/v1/texts/slow", "/v1/names:watch?endless=true"])
+async def test_a_call_past_its_deadline_is_504(http: Http, echo: Echo, target):
+    """A call that takes longer than it may is cancelled and answered with 504."""
+    answer = await http("GET", target, headers={"grpc-timeout": "200m"})
+    assert (504, 4) == (answer.status, answer.json["code"])
+    async with asyncio.timeout(5):
+        await echo.cancelled.wait()
+
+
+async def test_a_client_that_leaves_ends_the_call(
+    gateway: Gateway, session: aiohttp.ClientSession, echo: Echo
+):
+    """The RPC of a request is cancelled when the client goes away."""
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1):
+            await session.get(f"{gateway.url}/v1/texts/slow")
+    async with asyncio.timeout(5):
+        await echo.cancelled.wait()
+
+
+async def test_a_trace_goes_on(http: Http, echo: Echo):
+    """The client's trace goes on in the call; without one, it begins at the gateway."""
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    for given in (f"00-{trace}-b7ad6b7169203331-00", None):
+        await http("GET", "/v1/texts/a", headers={"traceparent": given} if given else {})
+    going_on, begun = [str(dict(call.metadata)["traceparent"]) for call in echo.calls]
+    assert trace == going_on[3:35]
+    assert trace != begun[3:35]
+    assert 55 == len(begun)
 
 
 async def test_the_idempotency_key_is_the_request_id(http: Http, echo: Echo):

@@ -3,9 +3,12 @@
 import json
 
 import aiohttp
+import grpc.aio
 import pytest
 from openapi_spec_validator import validate
 
+from services.mesh import reflection as mesh_reflection
+from souk.user.v1.user_service_pb2 import DESCRIPTOR
 from tests.integration.gateway.echo import Echo
 from tests.integration.gateway.process import output, running
 from tests.unit.gateway.protos import HEADER, compiled
@@ -152,6 +155,18 @@ async def test_a_service_config_overrides_annotations(descriptor_file, tmp_path)
     config.write_text("http: {rules: [{selector: test.v1.Echo.Nope, get: /x}]}")
     code, _, errors = await output("routes", *arguments)
     assert (2, "  test.v1.Echo.Nope: no such method") == (code, errors.splitlines()[1])
+
+
+async def test_reflection_v1_is_asked_first():
+    """`--reflect` takes what a server says by reflection v1, as every service of the mesh does."""
+    server = grpc.aio.server()
+    v1, _ = mesh_reflection.handlers([DESCRIPTOR.services_by_name["UserService"].full_name])
+    server.add_generic_rpc_handlers((v1,))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    _, text, _ = await output("routes", "--json", "--reflect", f"127.0.0.1:{port}")
+    await server.stop(None)
+    assert "/v1/users" in {route["path"] for route in json.loads(text)}
 
 
 async def test_descriptors_come_from_a_server(echo: Echo):

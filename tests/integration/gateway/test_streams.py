@@ -88,6 +88,14 @@ async def test_a_client_that_leaves_ends_the_call(
         await echo.cancelled.wait()
 
 
+async def test_head_of_a_stream_ends_the_call(http: Http, echo: Echo):
+    """HEAD answers the header of a stream and waits for no more of it."""
+    answer = await http("HEAD", "/v1/names:watch?count=1&endless=true")
+    assert (200, "application/x-ndjson") == (answer.status, answer.headers["content-type"])
+    async with asyncio.timeout(5):
+        await echo.cancelled.wait()
+
+
 async def test_a_silent_stream_is_answered(gateway: Gateway, session: aiohttp.ClientSession):
     """A stream without a message yet still begins its answer."""
     async with asyncio.timeout(10):
