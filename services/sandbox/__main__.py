@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import inspect
 import signal
 import sys
 
@@ -15,7 +16,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m services.sandbox",
         description="The payment provider's stand-in, over HTTP.",
-        epilog=Settings.__doc__,
+        epilog=inspect.cleandoc(Settings.__doc__ or ""),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.parse_args()

@@ -1,4 +1,4 @@
-"""What the sandbox can be told, as `SOUK_SANDBOX_<FIELD>`."""
+"""What the sandbox can be told."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -9,7 +9,7 @@ from services.mesh.settings import Secret
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The sandbox's settings.
+    """The settings, each from the variable SOUK_<NAME> or the file that SOUK_<NAME>_FILE names.
 
     `sandbox_api_key`: the bearer token that every call must carry.
     `sandbox_ledger`: the SQLite file; it is made if it is not there.
