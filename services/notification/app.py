@@ -1,19 +1,15 @@
 """Builds the notification service: the only place where its parts are put together."""
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from uuid import UUID
-
-import aiohttp
 
 from services.mesh import database, migrate, redis_client
 from services.mesh.run import App, Mesh, Process
 from services.notification.announcements import Announcements
 from services.notification.channels import Sender
 from services.notification.channels.console import ConsoleSender
-from services.notification.channels.mail import MailSender, SmtpServer
-from services.notification.channels.sms import SmsSender
 from services.notification.clients import Orders, Users
 from services.notification.consumer import OrderEvents
 from services.notification.domain import Channel
@@ -37,11 +33,10 @@ _LEASE_MARGIN = timedelta(seconds=20)
 async def build(settings: Settings, mesh: Mesh) -> AsyncIterator[App]:
     """Opens the database, Redis and the ways out, and yields the service."""
     redis = redis_client.connect(settings.redis_url.reveal(), name=mesh.name)
-    timeout = aiohttp.ClientTimeout(total=settings.delivery_timeout.total_seconds())
     async with (
         database.pool(settings.database_url.reveal(), name=mesh.name) as db,
         redis,
-        aiohttp.ClientSession(timeout=timeout) as session,
+        AsyncExitStack() as stack,
     ):
         notifications, preferences = NotificationStore(db), PreferenceStore(db)
         dead_letters = DeadLetterStore(db)
@@ -66,9 +61,11 @@ async def build(settings: Settings, mesh: Mesh) -> AsyncIterator[App]:
                 lease=settings.delivery_timeout + _LEASE_MARGIN,
                 retry=settings.delivery_retry,
             ),
-            senders=_senders(
-                settings, session, users=Users(mesh.channel("user")), preferences=preferences
-            ),
+            senders={
+                Channel.CONSOLE: ConsoleSender(),
+                **_mail(settings, Users(mesh.channel("user"))),
+                **await stack.enter_async_context(_sms(settings, preferences)),
+            },
             feed=feed,
             poll=settings.poll,
         )
@@ -86,38 +83,47 @@ async def build(settings: Settings, mesh: Mesh) -> AsyncIterator[App]:
         )
 
 
-def _senders(
-    settings: Settings,
-    session: aiohttp.ClientSession,
-    *,
-    users: Users,
-    preferences: PreferenceStore,
-) -> Mapping[Channel, Sender]:
-    """Returns the channels that the settings name."""
-    senders: dict[Channel, Sender] = {Channel.CONSOLE: ConsoleSender()}
-    if settings.smtp_host:
-        server = SmtpServer(
-            host=settings.smtp_host,
-            port=settings.smtp_port,
-            security=settings.smtp_security,
-            username=settings.smtp_username,
-            password=settings.smtp_password,
-            sender=settings.mail_from,
-            timeout=settings.delivery_timeout,
-        )
-        senders[Channel.EMAIL] = MailSender(server, address_of=users.email_address)
-    if settings.sms_url:
+# A channel that is not used shall not cost its library's memory and time at the start.
 
-        async def phone_number_of(user_id: UUID) -> str:
-            return (await preferences.get(user_id)).phone_number
 
-        senders[Channel.SMS] = SmsSender(
-            session,
-            url=settings.sms_url,
-            api_key=settings.sms_api_key,
-            phone_number_of=phone_number_of,
-        )
-    return senders
+def _mail(settings: Settings, users: Users) -> Mapping[Channel, Sender]:
+    """Returns the channel for e-mail, if the settings name a mail server."""
+    if not settings.smtp_host:
+        return {}
+    from services.notification.channels.mail import MailSender, SmtpServer  # noqa: PLC0415
+
+    server = SmtpServer(
+        host=settings.smtp_host,
+        port=settings.smtp_port,
+        security=settings.smtp_security,
+        username=settings.smtp_username,
+        password=settings.smtp_password,
+        sender=settings.mail_from,
+        timeout=settings.delivery_timeout,
+    )
+    return {Channel.EMAIL: MailSender(server, address_of=users.email_address)}
+
+
+@asynccontextmanager
+async def _sms(
+    settings: Settings, preferences: PreferenceStore
+) -> AsyncIterator[Mapping[Channel, Sender]]:
+    """Yields the channel for text messages, if the settings name an endpoint."""
+    if not settings.sms_url:
+        yield {}
+        return
+    from services.notification.channels import sms  # noqa: PLC0415
+
+    async def phone_number_of(user_id: UUID) -> str:
+        return (await preferences.get(user_id)).phone_number
+
+    async with sms.sender(
+        url=settings.sms_url,
+        api_key=settings.sms_api_key,
+        phone_number_of=phone_number_of,
+        send_timeout=settings.delivery_timeout,
+    ) as sender:
+        yield {Channel.SMS: sender}
 
 
 async def _migrate(settings: Settings) -> None:

@@ -9,7 +9,9 @@
 Any 2xx answer means that the message was taken.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
 from uuid import UUID
 
 import aiohttp
@@ -22,7 +24,7 @@ from services.notification.domain import Dispatch
 class SmsSender:
     """Sends by the endpoint at `url`, to the number that `phone_number_of` tells at that moment.
 
-    `session` bounds the time.
+    Made by `sender`.
     """
 
     def __init__(
@@ -53,3 +55,17 @@ class SmsSender:
                     raise NotSent(f"the endpoint answered {answer.status}")
         except (aiohttp.ClientError, TimeoutError) as error:
             raise NotSent(f"the endpoint: {type(error).__name__}") from error
+
+
+@asynccontextmanager
+async def sender(
+    *,
+    url: str,
+    api_key: Secret | None,
+    phone_number_of: Callable[[UUID], Awaitable[str]],
+    send_timeout: timedelta,
+) -> AsyncIterator[SmsSender]:
+    """Opens the way to the endpoint; one message may take `send_timeout`."""
+    bound = aiohttp.ClientTimeout(total=send_timeout.total_seconds())
+    async with aiohttp.ClientSession(timeout=bound) as session:
+        yield SmsSender(session, url=url, api_key=api_key, phone_number_of=phone_number_of)
