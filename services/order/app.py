@@ -34,9 +34,10 @@ async def build(settings: Settings, mesh: Mesh) -> AsyncIterator[App]:
             payments=Payments(mesh.channel("payment")),
             retry_most=settings.retry_most,
         )
+        keys = IdempotencyKeys(db)
         checkout = Checkout(
             db=db,
-            keys=IdempotencyKeys(db),
+            keys=keys,
             orders=orders,
             leases=leases,
             changes=changes,
@@ -56,7 +57,7 @@ async def build(settings: Settings, mesh: Mesh) -> AsyncIterator[App]:
         )
         yield App(
             servicers={SERVICE: servicer},
-            workers=[changes.run, worker.run, Relay(db, redis, stream=STREAM).run],
+            workers=[changes.run, worker.run, keys.run, Relay(db, redis, stream=STREAM).run],
             checks={"postgresql": db.ready},
         )
 

@@ -10,7 +10,7 @@ import structlog
 from services.mesh import backoff
 from services.mesh.errors import DomainError
 from services.order.store import Lease, LeaseStore, OrderChanges
-from services.order.workflow import Saga
+from services.order.workflow import Saga, take
 
 _log = structlog.get_logger(__name__)
 
@@ -57,14 +57,11 @@ class SagaWorker:
                 await self._sleep(None)
 
     async def _acquire(self, limit: int) -> list[Lease]:
-        """Take leases; those taken while we are cancelled are given back, not left to expire."""
-        acquiring = asyncio.ensure_future(self._leases.acquire_due(limit))
-        try:
-            return await asyncio.shield(acquiring)
-        except asyncio.CancelledError:
-            for lease in await acquiring:
-                await self._leases.release(lease)
-            raise
+        return await take(self._leases.acquire_due(limit), give_back=self._release)
+
+    async def _release(self, leases: list[Lease]) -> None:
+        for lease in leases:
+            await self._leases.release(lease)
 
     def _end(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)

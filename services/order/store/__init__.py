@@ -1,8 +1,11 @@
 """The queries over orders, and who may change them.
 
-OrderStore   what people and other services ask for; state, history and event in one transaction
-LeaseStore   what the saga needs: at most one worker on an order, the newest lease wins
-OrderChanges who waits for a change of an order
+    OrderStore    what people and other services ask for
+    LeaseStore    what the saga needs: one worker on an order, the newest lease wins
+    OrderChanges  who waits for a change of an order
+    EventStore    what was published
+
+State, history and event of a step are written in one transaction, by one function.
 """
 
 from services.order.store._changes import OrderChanges

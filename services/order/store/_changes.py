@@ -9,17 +9,15 @@ import contextlib
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Iterator
 from datetime import timedelta
-from typing import Never
 from uuid import UUID
 
 from services.mesh import backoff
-from services.mesh.database import Connection, Database
+from services.mesh.database import Database
 from services.mesh.errors import DomainError
+from services.mesh.listen import listen
 from services.order.domain import FINAL, Order
 from services.order.store._orders import OrderStore
 from services.order.store._rows import CHANGED, DUE
-
-_PROBE_SECONDS = 10
 
 
 class OrderChanges:
@@ -60,6 +58,11 @@ class OrderChanges:
                     async with asyncio.timeout(self._poll_seconds):
                         await changed.wait()
 
+    @property
+    def follower_count(self) -> int:
+        """How many follow an order now."""
+        return sum(len(watchers) for watchers in self._watchers.values())
+
     @contextlib.contextmanager
     def _watch(self, order_id: str) -> Iterator[asyncio.Event]:
         changed = asyncio.Event()
@@ -72,37 +75,15 @@ class OrderChanges:
                 del self._watchers[order_id]
 
     async def _listen(self) -> None:
-        async with self._db.connection() as conn:
-            await conn.add_listener(CHANGED, self._on_changed)
-            await conn.add_listener(DUE, self._on_due)
-            try:
-                self._wake_everybody()
-                await _until_lost(conn)
-            finally:
-                await conn.remove_listener(CHANGED, self._on_changed)
-                await conn.remove_listener(DUE, self._on_due)
+        handlers = {CHANGED: self._wake_watchers, DUE: lambda _: self.due.set()}
+        await listen(self._db, handlers, begun=self._wake_everybody)
 
-    def _on_changed(self, _conn: object, _pid: int, _channel: str, order_id: object) -> None:
-        for changed in self._watchers.get(str(order_id), ()):
+    def _wake_watchers(self, order_id: str) -> None:
+        for changed in self._watchers.get(order_id, ()):
             changed.set()
-
-    def _on_due(self, *_: object) -> None:
-        self.due.set()
 
     def _wake_everybody(self) -> None:
         """Has everybody read again, since nobody listened until now."""
         self.due.set()
-        for watchers in self._watchers.values():
-            for changed in watchers:
-                changed.set()
-
-
-async def _until_lost(conn: Connection) -> Never:
-    """Raises what the database raises once the connection is gone, even if cut without a word."""
-    lost = asyncio.Event()
-    conn.add_termination_listener(lambda *_: lost.set())
-    while True:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_PROBE_SECONDS):
-                await lost.wait()
-        await conn.execute("SELECT 1")
+        for order_id in self._watchers:
+            self._wake_watchers(order_id)

@@ -9,13 +9,14 @@ from uuid import UUID
 from services.mesh import served_call
 from services.mesh.database import Database
 from services.mesh.errors import DomainError
-from services.mesh.idempotency import Fresh, IdempotencyKeys, InProgress, Replay, Scope
+from services.mesh.idempotency import Claim, Fresh, IdempotencyKeys, InProgress, Replay, Scope
 from services.mesh.ids import new_id
 from services.order import convert
 from services.order.clients import Catalogue
 from services.order.domain import IN_FLIGHT, Actor, Order
 from services.order.store import Lease, LeaseStore, NewOrder, OrderChanges, OrderStore
 from services.order.workflow._saga import Saga
+from services.order.workflow._taking import take
 from souk.order.v1.order_service_pb2 import CreateOrderRequest, CreateOrderResponse
 
 _RELEASE_SECONDS = 1
@@ -60,14 +61,12 @@ class Checkout:
         OutOfStock, PaymentDeclined and ReservationExpired, and the order is kept as rejected;
         IdempotencyKeyReused and CallInProgress.
         """
-        async with self._db.transaction() as conn:
-            claim = await self._keys.claim(conn, scope, request, resource=str(new_id()))
-        match claim:
-            case Replay():
-                return claim.response(CreateOrderResponse)
+        match await take(self._claim(scope, request), give_back=self._give_up):
+            case Replay() as replay:
+                return replay.response(CreateOrderResponse)
             case InProgress():
                 return (await self._keys.join(scope)).response(CreateOrderResponse)
-            case Fresh():
+            case Fresh() as claim:
                 answer = await self._first_answer(claim, request, user_id)
                 if isinstance(answer, DomainError):
                     raise answer
@@ -83,7 +82,25 @@ class Checkout:
         )
         if order.state not in IN_FLIGHT:
             return order
-        return await self._see_through(order_id, await self._leases.acquire(order_id))
+        return await self._see_through(order_id, await self._acquire(order_id))
+
+    async def _claim(self, scope: Scope, request: CreateOrderRequest) -> Claim:
+        async with self._db.transaction() as conn:
+            return await self._keys.claim(conn, scope, request, resource=str(new_id()))
+
+    async def _give_up(self, claim: Claim) -> None:
+        """Lets a repetition of the call go on at once; if this fails, the claim runs out."""
+        with contextlib.suppress(DomainError, TimeoutError):
+            async with asyncio.timeout(_RELEASE_SECONDS):
+                if isinstance(claim, Fresh):
+                    await self._keys.release(claim)
+
+    async def _acquire(self, order_id: UUID) -> Lease | None:
+        return await take(self._leases.acquire(order_id), give_back=self._release)
+
+    async def _release(self, lease: Lease | None) -> None:
+        if lease is not None:
+            await self._leases.release(lease)
 
     async def _first_answer(
         self, claim: Fresh, request: CreateOrderRequest, user_id: UUID
@@ -97,10 +114,7 @@ class Checkout:
             order = await self._see_through(UUID(claim.resource), lease)
             return await self._store_answer(claim, order)
         except BaseException:
-            # If this fails, the claim runs out.
-            with contextlib.suppress(DomainError, TimeoutError):
-                async with asyncio.timeout(_RELEASE_SECONDS):
-                    await self._keys.release(claim)
+            await self._give_up(claim)
             raise
 
     async def _begin(
@@ -109,7 +123,7 @@ class Checkout:
         """Writes the order down unless an earlier attempt did; None if others work on it."""
         order_id = UUID(claim.resource)
         if claim.resumed and await self._orders.exists(order_id):
-            return await self._leases.acquire(order_id)
+            return await self._acquire(order_id)
         new = NewOrder(
             order_id=order_id,
             user_id=user_id,
@@ -119,8 +133,8 @@ class Checkout:
             else None,
             payment_token=request.payment_token,
         )
-        placed = await self._orders.place(new, lease=self._leases.duration)
-        return placed or await self._leases.acquire(order_id)
+        placing = self._orders.place(new, lease=self._leases.duration)
+        return await take(placing, give_back=self._release) or await self._acquire(order_id)
 
     async def _see_through(self, order_id: UUID, lease: Lease | None) -> Order:
         """Returns the order, settled if that can be before the call must be answered."""

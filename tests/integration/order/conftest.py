@@ -3,8 +3,8 @@
 All tests of a file share one; each takes products and people of its own.
 """
 
-import asyncio
 import base64
+import dataclasses
 import time
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
@@ -19,10 +19,10 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from services.mesh import clients, migrate, server
+from services.local import ports
+from services.mesh import clients, migrate, run
 from services.mesh.errors import RemoteError
 from services.mesh.ids import new_id
-from services.mesh.run import Worker
 from services.mesh.settings import Secret
 from services.order import app
 from services.order.settings import Settings
@@ -150,7 +150,6 @@ async def settings(world: World, make_database: MakeDatabase, redis_url: str) ->
     database_url = await make_database()
     await migrate.run(database_url, package="services.order", mesh=("outbox", "idempotency"))
     return Settings(
-        listen="127.0.0.1:0",
         tls="off",
         targets=dict.fromkeys(("user", "product", "payment"), world.address),
         drain_wait=timedelta(0),
@@ -186,25 +185,9 @@ async def shop(
 @asynccontextmanager
 async def serving(settings: Settings) -> AsyncIterator[Stub]:
     """Serves order with its workers until the block is left."""
+    address = ports.address(*ports.free())
     async with (
-        clients.open_mesh("order", settings) as mesh,
-        app.build(settings, mesh) as built,
-        _working(*built.workers),
-        server.serving(built, mesh) as listening,
-        grpc.aio.insecure_channel(listening.address) as channel,
+        run.serving(app.PROCESS, dataclasses.replace(settings, listen=address)),
+        grpc.aio.insecure_channel(address) as channel,
     ):
         yield order_service_pb2_grpc.OrderServiceStub(channel)
-
-
-@asynccontextmanager
-async def _working(*workers: Worker) -> AsyncIterator[None]:
-    tasks = [asyncio.ensure_future(worker()) for worker in workers]
-    try:
-        yield
-    finally:
-        async with asyncio.timeout(5):
-            # Python 3.11's `wait_for`, which redis-py uses, can lose a cancellation.
-            while not all(task.done() for task in tasks):
-                for task in tasks:
-                    task.cancel()
-                await asyncio.wait(tasks, timeout=0.5)

@@ -33,6 +33,12 @@ class PaymentDeclined(FailedPrecondition):
     reason = "PAYMENT_DECLINED"
 
 
+class KeyReused(FailedPrecondition):
+    """The key was used for another request."""
+
+    reason = "IDEMPOTENCY_KEY_REUSED"
+
+
 class StateConflict(FailedPrecondition):
     """The state does not allow it."""
 
@@ -120,7 +126,7 @@ class Till:
         self.voided: set[str] = set()
         self.takings: Counter[str] = Counter()
         self.returns: Counter[str] = Counter()
-        self.keys: defaultdict[str, set[bytes]] = defaultdict(set)
+        self.keys: dict[str, Any] = {}
         self._done: set[str] = set()
 
     def state(self, order_id: str) -> str:
@@ -187,6 +193,10 @@ class Till:
         self._done.add(request.request_id)
         return payment
 
+    def keys_of(self, order_id: str) -> set[str]:
+        """Returns the keys under which anything was asked for an order."""
+        return {key for key in self.keys if key.startswith(order_id)}
+
     def refund_by_hand(self, order_id: str) -> None:
         """Gives the money of an order back without being asked by the order service."""
         self.payments[order_id].state = payment_pb2.PAYMENT_STATE_REFUNDED
@@ -197,8 +207,10 @@ class Till:
         return next(each for each in self.payments.values() if each.payment_id == payment_id)
 
     def _note(self, request: Any) -> None:
-        """A key must always come with the same request."""
-        self.keys[request.request_id].add(request.SerializeToString(deterministic=True))
+        """Refuses a key that came with another request before."""
+        known = self.keys.setdefault(request.request_id, request)
+        if known != request:
+            raise KeyReused("the key came with another request")
 
 
 def _conflict(payment: payment_pb2.Payment) -> StateConflict:

@@ -227,7 +227,8 @@ async def test_calls_cancelled_at_any_moment_leave_nothing_behind(
         orders = await shop.orders_about(product_id)
         return {await shop.state(order_id) for order_id in orders} == {"CONFIRMED"}
 
-    await eventually(all_are_confirmed)
+    # Less than a lease lasts: nothing waits for one to run out.
+    await eventually(all_are_confirmed, seconds=4)
     orders = await shop.orders_about(product_id)
     count = len(orders)
     assert shop.world.warehouse.stock(product_id) == (100 - count, 0, count)

@@ -31,7 +31,11 @@ async def test_what_was_not_answered_is_repeated(shop: Shop, code: grpc.StatusCo
     assert {order.state for order in orders} == {order_pb2.ORDER_STATE_CONFIRMED}
     assert [shop.world.warehouse.stock(each) for each in products] == [(4, 0, 1)] * len(POINTS)
     assert [shop.world.till.takings[order.order_id] for order in orders] == [1] * len(POINTS)
-    assert {len(requests) for requests in shop.world.till.keys.values()} == {1}
+    for order in orders:
+        assert shop.world.till.keys_of(order.order_id) == {
+            f"{order.order_id}:authorize",
+            f"{order.order_id}:capture",
+        }
 
 
 async def test_an_overdue_order_is_undone(shop: Shop) -> None:
