@@ -33,7 +33,8 @@ def application(handler: Handler) -> Callable[[Message, Receive, Send], Awaitabl
         request = HttpRequest(
             method=scope["method"],
             path=scope["raw_path"].decode("latin-1"),
-            query=scope["query_string"].decode("latin-1"),
+            # What is not UTF-8 is refused with the parameter that has it.
+            query=scope["query_string"].decode(errors="surrogateescape"),
             headers=scope["headers"],
             chunks=lambda: _chunks(receive),
             has_body=any(name in _BODY_HEADERS for name, _ in scope["headers"]),

@@ -14,7 +14,10 @@ import binascii
 import re
 from typing import Final
 
-from gateway.transcoding.errors import Headers, Metadata, refuse
+from gateway.transcoding.errors import Headers, Metadata, refuse, too_large
+
+MAX_BYTES: Final = 7 * 1024
+"""Servers take 8 KiB by default, of which some is the gateway's own."""
 
 _FORWARDED: Final = frozenset(
     {b"authorization", b"last-event-id", b"traceparent", b"tracestate", b"x-request-id"}
@@ -39,7 +42,7 @@ def from_headers(headers: Headers, denied: re.Pattern[str] | None = None) -> Met
     """Gives the metadata that goes with a call.
 
     `denied` matches further keys that a client must not set. Raises StatusError for a malformed
-    `grpc-metadata-` field.
+    `grpc-metadata-` field, and for more metadata than servers take.
     """
     metadata: list[tuple[str, str | bytes]] = []
     for name, value in headers:
@@ -51,6 +54,9 @@ def from_headers(headers: Headers, denied: re.Pattern[str] | None = None) -> Met
             key = name.removeprefix(_IN).decode("latin-1")
             if not _DENIED.fullmatch(key) and not (denied and denied.fullmatch(key)):
                 metadata.append((key, _value(key, value.decode("latin-1"))))
+    # RFC 9113 section 6.5.2: an entry counts 32 bytes more than it has.
+    if sum(len(key) + len(value) + 32 for key, value in metadata) > MAX_BYTES:
+        raise too_large("the metadata", MAX_BYTES, http_status=431)
     return tuple(metadata)
 
 

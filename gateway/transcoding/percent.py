@@ -51,5 +51,5 @@ def decode(text: str, decoding: Decoding = Decoding.ALL) -> str:
 def _utf8(text: str) -> str:
     try:
         return unquote_to_bytes(text).decode()
-    except UnicodeDecodeError:
+    except UnicodeError:
         raise BadEscape("the escapes are not UTF-8") from None

@@ -15,10 +15,10 @@ from tests.integration.gateway.process import Gateway
 
 async def test_a_call_goes_down_and_comes_back(http: Http, echo: Echo):
     """A request becomes a message, and the answer JSON with every field that has no presence."""
-    answer = await http("POST", "/v1/texts/a:child", json={"number": 7, "tags": ["x"]})
+    answer = await http("POST", "/v1/texts/a:child", json={"number": 7, "tags": ["x"], "named": {}})
     assert 200 == answer.status
     assert "application/json" == answer.headers["content-type"]
-    assert {"text": "", "number": 7, "tags": ["x"]} == answer.json["child"]
+    assert {"text": "", "number": 7, "tags": ["x"], "named": {}} == answer.json["child"]
     assert ("a", "0", "KIND_UNSPECIFIED") == tuple(
         answer.json[name] for name in ("text", "int64", "kind")
     )
@@ -29,12 +29,16 @@ async def test_a_call_goes_down_and_comes_back(http: Http, echo: Echo):
 @pytest.mark.parametrize(
     ("path", "body", "answer"),
     [
-        ("child", {"child": {"number": 1}}, {"text": "", "number": 1, "tags": []}),
+        ("child", {"child": {"number": 1}}, {"text": "", "number": 1, "tags": [], "named": {}}),
         ("child", {}, None),
         ("tags", {"tags": ["a"]}, ["a"]),
         ("text", {"text": "é"}, "é"),
         ("labels", {"labels": {"a": "b"}}, {"a": "b"}),
-        ("children", {"children": [{"number": 1}]}, [{"text": "", "number": 1, "tags": []}]),
+        (
+            "children",
+            {"children": [{"number": 1}]},
+            [{"text": "", "number": 1, "tags": [], "named": {}}],
+        ),
     ],
 )
 async def test_an_answer_can_be_a_part(http: Http, echo: Echo, path, body, answer):

@@ -38,6 +38,7 @@ async def spoken(gateway: Gateway, text: bytes, *, seconds: float = 5) -> bytes:
         (b"GET /v1/texts/a HTTP/1.1\r\nhost: a\r\nno colon\r\n\r\n", 400),
         (b"GET /v1/texts/a HTTP/1.1\r\nhost: a\r\nx: a\x00b\r\n\r\n", 400),
         (b"GET /v1/texts/\xc3\xa9 HTTP/1.1\r\nhost: a\r\n\r\n", 400),
+        (b"GET /v1/everything?text=\xc3\xa9 HTTP/1.1\r\nhost: a\r\n\r\n", 400),
         (
             POST + b"content-length: 2\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
             400,
@@ -63,6 +64,15 @@ async def test_what_is_no_request_is_refused(gateway: Gateway, echo: Echo, reque
     assert b"connection: close" in head.lower()
     assert {"code", "message", "details"} == json.loads(body).keys()
     assert [] == echo.calls
+
+
+@pytest.mark.parametrize("name", ["authorization", "grpc-metadata-x-a"])
+async def test_metadata_is_limited(http: Http, echo: Echo, name):
+    """More metadata than a service takes is 431, not a failure of the service."""
+    answer = await http("GET", "/v1/texts/a", headers={name: "a" * 7500})
+    assert 431 == answer.status
+    assert 200 == (await http("GET", "/v1/texts/a", headers={name: "a" * 6500})).status
+    assert 1 == len(echo.calls)
 
 
 async def test_pipelined_requests_are_answered_in_order(gateway: Gateway):

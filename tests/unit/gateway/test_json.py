@@ -224,6 +224,17 @@ def test_a_hundred_levels_are_the_limit(nested):
             read(body(depth))
 
 
+def test_a_level_of_json_may_be_two_of_the_wire():
+    """A map of messages nests an entry besides each message; services read a hundred in all."""
+
+    def body(depth: int) -> str:
+        return '{"child": ' + '{"named": {"a": ' * depth + "{}" + "}}" * depth + "}"
+
+    assert {} != read(body(45))
+    with pytest.raises(StatusError, match="nested deeper than 100"):
+        read(body(60))
+
+
 def test_defaults_are_written_and_presence_is_kept():
     """Fields without presence are always there, those with presence when they are set."""
     empty = written({})
@@ -232,7 +243,10 @@ def test_defaults_are_written_and_presence_is_kept():
     )
     assert not {"maybe", "child", "choiceText", "time"} & empty.keys()
     given = written({"maybe": "", "child": {}})
-    assert ("", {"text": "", "number": 0, "tags": []}) == (given["maybe"], given["child"])
+    assert ("", {"text": "", "number": 0, "tags": [], "named": {}}) == (
+        given["maybe"],
+        given["child"],
+    )
 
 
 @pytest.mark.parametrize(
@@ -247,7 +261,7 @@ def test_defaults_are_written_and_presence_is_kept():
         (
             {"by_number": {-1: {"number": 1}}},
             "byNumber",
-            {"-1": {"text": "", "number": 1, "tags": []}},
+            {"-1": {"text": "", "number": 1, "tags": [], "named": {}}},
         ),
     ],
 )
