@@ -10,7 +10,7 @@ import asyncio
 import io
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -54,7 +54,10 @@ async def _processes(folder: DataFolder) -> list[Figure]:
     async with supervisor:
         launch = await prepare(folder, options, Console(io.StringIO()), supervisor)
         services = [launch.service(service) for service in topology.SERVICES]
-        return [await _process(each) for each in (*services, launch.sandbox())]
+        return [
+            await _process(replace(each, log=folder.path / f"{each.name}.log"))
+            for each in (*services, launch.sandbox())
+        ]
 
 
 async def _process(each: Program) -> Figure:
