@@ -213,7 +213,7 @@ async def test_commit_is_all_or_none(parts: Parts):
 
 
 @pytest.mark.parametrize("committed", [False, True])
-async def test_a_released_order_is_put_back_for_good(parts: Parts, committed: bool):  # noqa: FBT001
+async def test_a_released_order_is_put_back_for_good(parts: Parts, committed: bool):
     """Held or committed, its pieces are back, and it can neither reserve nor commit any more."""
     product_id, order_id = await parts.product(stock=3), new_id()
     await parts.reservations.reserve(order_id, {product_id: 2}, MINUTE)

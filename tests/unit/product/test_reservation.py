@@ -60,7 +60,7 @@ def record(
 def test_only_what_is_held_expires(
     state: ReservationState,
     ends_in: timedelta,
-    expected: bool,  # noqa: FBT001
+    expected: bool,
 ):
     """A held reservation has expired from its end on; others never."""
     assert reservation(state, ends_in=ends_in).has_expired(NOW) is expected
