@@ -212,10 +212,12 @@ class _StreamResponse(_MultiCallable):
 
 
 def _find_service(name: str) -> ServiceDescriptor | None:
+    """Return the contract of a service of the mesh; others, like health, have no policies."""
     try:
-        return descriptor_pool.Default().FindServiceByName(name)
+        service: ServiceDescriptor = descriptor_pool.Default().FindServiceByName(name)
     except KeyError:
         return None
+    return service if any(map(policy.policy_of, service.methods)) else None
 
 
 def _deadline_of(path: str) -> float | None:

@@ -14,6 +14,10 @@ from cryptography.hazmat.primitives import serialization
 
 from services.mesh.settings import MeshSettings, SettingsError
 
+# gRPC's core calls `fetch` by a bare pointer to the credentials, and grpc.aio's server does not
+# hold them: they must live until the last handshake, so as long as the process.
+_kept: list[grpc.ServerCredentials] = []
+
 _log = structlog.get_logger(__name__)
 
 
@@ -84,11 +88,13 @@ def server_credentials(files: CredentialFiles) -> grpc.ServerCredentials:
         _log.info("server certificate reloaded")
         return _configuration(fresh)
 
-    return grpc.dynamic_ssl_server_credentials(
+    credentials = grpc.dynamic_ssl_server_credentials(
         _configuration(known),
         fetch,  # type: ignore[arg-type]  # the stub lacks that None means unchanged
         require_client_authentication=True,
     )
+    _kept.append(credentials)
+    return credentials
 
 
 def channel_credentials(credentials: Credentials) -> grpc.ChannelCredentials:

@@ -38,6 +38,6 @@ def test_anything_else_is_refused(address: str) -> None:
         ("localhost.evil.test:1", False),
     ],
 )
-def test_loopback_is_known(address: str, expected: bool) -> None:
+def test_loopback_is_known(address: str, *, expected: bool) -> None:
     """Only what no other machine can reach is loopback."""
     assert expected == is_loopback(address)

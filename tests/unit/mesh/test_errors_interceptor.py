@@ -73,7 +73,7 @@ async def told(error: BaseException) -> Context:
 def detail(status: status_pb2.Status, kind: type[Message]) -> Any:
     """Return the one detail of a kind, None if there is none."""
     found = kind()
-    packed = [each for each in status.details if each.Is(kind.DESCRIPTOR)]
+    packed = [each for each in status.details if each.TypeName() == kind.DESCRIPTOR.full_name]
     return packed[0].Unpack(found) and found if packed else None
 
 
@@ -165,7 +165,7 @@ async def test_what_nobody_foresaw_leaks_nothing(error: Exception) -> None:
 
 @pytest.mark.parametrize("code", ["UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"])
 async def test_a_dependency_that_cannot_answer_is_passed_on(code: str) -> None:
-    """Another service's inability is this one's, with the wait it asks for and without its words."""
+    """Another service's inability is this one's, with its wait and without its words."""
     error = RemoteError(code, SECRET, retry_after=timedelta(seconds=3))
     context = await told(error)
     retry = detail(context.status(), details.RetryInfo)

@@ -94,7 +94,7 @@ async def test_known_keys_outlive_the_source(clock: Clock) -> None:
 
 
 async def test_without_any_key_nothing_can_be_said(clock: Clock) -> None:
-    """Before the first fetch succeeds, a token is neither good nor bad: the call can be repeated."""
+    """Before the first fetch succeeds, a token is neither good nor bad: the call is repeated."""
     source = Source("a")
     source.is_down = True
     keys = KeySet(source)
@@ -106,7 +106,7 @@ async def test_without_any_key_nothing_can_be_said(clock: Clock) -> None:
 
 
 async def test_a_withdrawn_key_is_told(clock: Clock) -> None:
-    """When a key is gone, whoever remembers what it signed is told; a new key alone changes nothing."""
+    """When a key is gone, who remembers what it signed is told; a new key changes nothing."""
     source = Source("a")
     keys, withdrawals = KeySet(source), []
     keys.on_withdrawal(lambda: withdrawals.append("withdrawn"))

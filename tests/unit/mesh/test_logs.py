@@ -72,10 +72,7 @@ def test_lines_in_a_call_have_its_id(capfdbinary: pytest.CaptureFixture[bytes]) 
 def test_what_libraries_log_has_the_same_form(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     """A record of the standard logging comes out as JSON, with its traceback."""
     logs.configure("echo", MeshSettings())
-    try:
-        raise RuntimeError("broken")
-    except RuntimeError:
-        logging.getLogger("library").exception("it %s", "failed")
+    logging.getLogger("library").error("it %s", "failed", exc_info=RuntimeError("broken"))
     line = json.loads(capfdbinary.readouterr().out)
     assert ("it failed", "library", "error") == (line["event"], line["logger"], line["level"])
     assert "RuntimeError: broken" in line["exception"]

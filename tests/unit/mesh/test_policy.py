@@ -25,7 +25,7 @@ def contract(
     )
     request = file.message_type.add(name="Request")
     for number, (name, kind) in enumerate((("user_id", 9), ("count", 5)), start=1):
-        request.field.add(name=name, number=number, type=kind, label=1)  # type: ignore[arg-type]  # string, int32; optional
+        request.field.add(name=name, number=number, type=kind, label=1)
     rpc = file.service.add(name="Faulty").method.add(
         name="Call",
         input_type=".souk.faulty.v1.Request",
@@ -46,7 +46,7 @@ def contract(
 
 def sound(**changes: Any) -> Policy:
     """Return a policy without a fault, but for the changes."""
-    stated = {
+    stated: dict[str, Any] = {
         "access": Access.ACCESS_USER,
         "deadline": Duration(seconds=1),
         "rate": RateClass.RATE_CLASS_READ,
@@ -133,7 +133,7 @@ def test_a_policy_is_read() -> None:
         ("Chat", "bidi_stream", False),
     ],
 )
-def test_kinds_and_retries(name: str, kind: str, is_retriable: bool) -> None:
+def test_kinds_and_retries(name: str, kind: str, *, is_retriable: bool) -> None:
     """An RPC may be repeated only if it has no side effects or is idempotent."""
     method = next(each for each in policy.methods([echo.SERVICE]) if each.name == name)
     assert (kind, is_retriable) == (method.kind, method.retriable)

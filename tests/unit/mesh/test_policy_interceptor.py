@@ -73,7 +73,7 @@ def test_access(rpc: str, who: Caller, refusal: str | None) -> None:
         (NOBODY, "bob", False),
     ],
 )
-def test_owner(who: Caller, owner: str, is_found: bool) -> None:
+def test_owner(who: Caller, owner: str, *, is_found: bool) -> None:
     """What another owns does not exist for a person without an excepted role."""
     request = EchoRequest(owner={"user_id": owner})
     found = True

@@ -1,4 +1,4 @@
-"""Traces go on from the caller's, begin by the ratio, and cost nothing where they are not sampled."""
+"""Traces go on from the caller's and begin by the ratio; what is not sampled costs no span."""
 
 from collections.abc import Iterator
 
@@ -66,14 +66,16 @@ def test_an_unsampled_trace_is_handed_on_as_it_is(spans: InMemorySpanExporter) -
         f"00-4bf92f3577b34da6a3ce929d0e0e4736-{'0' * 16}-01",
     ],
 )
-def test_a_broken_header_begins_a_trace(spans: InMemorySpanExporter, header: str) -> None:
+@pytest.mark.usefixtures("spans")
+def test_a_broken_header_begins_a_trace(header: str) -> None:
     """A `traceparent` that breaks its grammar is no parent."""
     _, own = traces.begin("/rpc", {"traceparent": header})
     assert own[3:35] != SAMPLED[3:35]
     assert len(own) == len(SAMPLED)
 
 
-def test_what_begins_here_is_sampled_by_the_ratio(spans: InMemorySpanExporter) -> None:
+@pytest.mark.usefixtures("spans")
+def test_what_begins_here_is_sampled_by_the_ratio() -> None:
     """About the ratio of the traces that begin here are recorded, each with ids of its own."""
     begun = [traces.begin("/rpc", {}) for _ in range(400)]
     sampled = [header for span, header in begun if span is not None]
