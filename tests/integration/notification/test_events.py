@@ -73,7 +73,8 @@ async def test_an_event_that_fails_becomes_a_dead_letter_and_can_be_redriven(sho
 async def test_poison_does_not_stop_what_comes_after(shop: Shop):
     """What cannot be read, and what breaks its promise, become dead letters."""
     user = await shop.user()
-    await shop.redis.xadd(STREAM, {"event": "no JSON"})
+    for raw in ("no JSON", "\0", b"\xff"):
+        await shop.redis.xadd(STREAM, {"event": raw})
     async with shop.working(), shop.publishing():
         await shop.happened("order.created", new_id(), OrderShipped())
         await shop.placed(user)
@@ -81,6 +82,8 @@ async def test_poison_does_not_stop_what_comes_after(shop: Shop):
 
     letters = await shop.dead_letters()
     assert sorted((each.type, bool(each.event_id)) for each in letters) == [
+        ("", False),
+        ("", False),
         ("", False),
         ("order.created", True),
     ]
