@@ -131,10 +131,7 @@ async def test_a_certificate_of_another_authority_is_refused(
 ) -> None:
     """Who was certified by somebody else cannot connect, whatever the name."""
     echo_server.make_certificates(tmp_path)
-    options: dict[str, Any] = {
-        "tls_cert": tmp_path / "gateway.pem",
-        "tls_key": tmp_path / "gateway-key.pem",
-    }
+    certificate, key = tmp_path / "gateway.pem", tmp_path / "gateway-key.pem"
     async with calling(folder, listening, tls_cert=certificate, tls_key=key) as stub:
         error = await refusal(stub.Public(EchoRequest(), timeout=5))
     assert error.code == "UNAVAILABLE"
