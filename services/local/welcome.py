@@ -1,12 +1,15 @@
 """What `souk up` says once all is ready: where things are, who can sign in, what to try first."""
 
 import shlex
+import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from services.local.console import Console
 from services.local.demo.accounts import Account
 from services.local.endpoints import Endpoints
+from services.local.ports import LOOPBACK
 
 _TOOLS = Path(".tools/bin/grpcurl")
 
@@ -54,10 +57,12 @@ def grpcurl_lines(where: Endpoints) -> list[str]:
 
 
 def _places(where: Endpoints) -> list[str]:
-    grpc = "  ".join(f"{name} {address}" for name, address in where.grpc.items())
+    ports = "  ".join(
+        f"{name} {address.rpartition(':')[2]}" for name, address in where.grpc.items()
+    )
     return [
         f"REST      {where.gateway}   /docs   /openapi.json",
-        f"gRPC      {grpc}",
+        f"gRPC      {LOOPBACK}   {ports}",
         f"Redis     {where.redis}   (try SUBSCRIBE order.created)",
     ]
 
@@ -71,7 +76,14 @@ def _people(accounts: Mapping[str, Account]) -> list[str]:
 
 
 def _first_steps(where: Endpoints, accounts: Mapping[str, Account]) -> list[str]:
-    return ["Try", *curl_lines(where, accounts), *grpcurl_lines(where), "souk demo"]
+    data = shlex.quote(str(_shortest(where.certs_folder.parent)))
+    demo = f"{_command()} demo{'' if data == '.souk' else f' --data {data}'}"
+    return ["Try", *curl_lines(where, accounts), *grpcurl_lines(where), demo]
+
+
+def _command() -> str:
+    """Returns how this command is called from here, whether or not it is on the PATH."""
+    return "souk" if shutil.which("souk") else str(_shortest(Path(sys.executable).parent / "souk"))
 
 
 def _shortest(path: Path) -> Path:

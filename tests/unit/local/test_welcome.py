@@ -35,7 +35,7 @@ def shown(tmp_path: Path) -> str:
 
 def test_places_and_time_are_named(shown: str) -> None:
     """The start's time, the gateway, every gRPC port and Redis are there."""
-    expected = ["after 4.2 s", "http://127.0.0.1:18080", "order 127.0.0.1:60002", "127.0.0.1:16379"]
+    expected = ["after 4.2 s", "http://127.0.0.1:18080", "order 60002", "127.0.0.1:16379"]
     assert [each for each in expected if each not in shown] == []
 
 
