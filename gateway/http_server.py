@@ -17,6 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_URL_BYTES: Final = 8 * 1024
 MAX_HEADER_BYTES: Final = 16 * 1024
+MAX_DISCARDED_BYTES: Final = 4 * 1024 * 1024
 HEADER_SECONDS: Final = 10.0
 """How long a request's header may take to arrive, from its first byte."""
 KEEP_ALIVE_SECONDS: Final = 75
@@ -29,6 +30,7 @@ class LimitedProtocol(HttpToolsProtocol):
     """A connection."""
 
     _seen_bytes = 0
+    _discarded_bytes = 0
     _header_timer: asyncio.TimerHandle | None = None
     _refused = False
 
@@ -36,6 +38,7 @@ class LimitedProtocol(HttpToolsProtocol):
         """Starts the clock of a request's header."""
         super().on_message_begin()
         self._seen_bytes = 0
+        self._discarded_bytes = 0
         self._header_timer = self.loop.call_later(HEADER_SECONDS, self._header_late)
 
     def on_url(self, url: bytes) -> None:
@@ -69,9 +72,18 @@ class LimitedProtocol(HttpToolsProtocol):
         super().data_received(data)
 
     def on_body(self, body: bytes) -> None:
-        """Takes a piece of a body."""
-        if not self._refused:
-            super().on_body(body)
+        """Takes a piece of a body.
+
+        What comes after the answer is thrown away, so that the client gets to read the answer: a
+        connection closed before would be reset. A client that does not stop is cut off.
+        """
+        if self._refused:
+            return
+        super().on_body(body)
+        if self.cycle.response_complete:
+            self._discarded_bytes += len(body)
+            if self._discarded_bytes > MAX_DISCARDED_BYTES:
+                self.transport.close()
 
     def on_message_complete(self) -> None:
         """Ends a request."""

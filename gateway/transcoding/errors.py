@@ -123,7 +123,6 @@ def too_large(what: str, limit_bytes: int, *, http_status: int = 413) -> StatusE
         code_pb2.INVALID_ARGUMENT,
         f"{what} is larger than {limit_bytes} bytes",
         http_status=http_status,
-        headers=[(b"connection", b"close")],
     )
 
 

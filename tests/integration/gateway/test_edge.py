@@ -102,6 +102,21 @@ async def test_a_body_is_limited(http: Http, echo: Echo):
     assert [] == echo.calls
 
 
+async def test_a_body_without_an_end_is_cut_off(gateway: Gateway):
+    """A client that sends on and on after its answer loses the connection."""
+    _, writer = await asyncio.open_connection(gateway.host, gateway.port)
+    writer.write(POST + b"content-length: 100000000\r\ncontent-type: application/json\r\n\r\n")
+    sent = 0
+    async with asyncio.timeout(15):
+        with pytest.raises(ConnectionError):
+            while sent < 100_000_000:
+                writer.write(b"a" * 100_000)
+                await writer.drain()
+                sent += 100_000
+    assert 300_000 < sent < 50_000_000
+    writer.close()
+
+
 async def test_a_body_may_be_gzip(http: Http, echo: Echo):
     """A gzip body is read; one that is not, cut off or of another coding is refused."""
     body = gzip.compress(b'{"text": "a"}')
