@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 from services.mesh import database, migrate, redis_client
 from services.mesh.idempotency import IdempotencyKeys
@@ -15,6 +16,9 @@ from services.order.worker import SagaWorker
 from services.order.workflow import Checkout, Saga
 
 STREAM = "souk:events:order"
+
+# Longer than CreateOrder may take; a killed process keeps its keys for as long.
+_CLAIM = timedelta(seconds=10)
 
 
 @asynccontextmanager
@@ -34,7 +38,7 @@ async def build(settings: Settings, mesh: Mesh) -> AsyncIterator[App]:
             payments=Payments(mesh.channel("payment")),
             retry_most=settings.retry_most,
         )
-        keys = IdempotencyKeys(db)
+        keys = IdempotencyKeys(db, lease=_CLAIM)
         checkout = Checkout(
             db=db,
             keys=keys,
