@@ -108,7 +108,7 @@ async def serving(settings: Settings) -> AsyncIterator[str]:
         application = web.Application(middlewares=[_guard(settings.sandbox_api_key)])
         application.add_routes(server.routes())
         runner = web.AppRunner(
-            application, access_log=None, handler_cancellation=True, shutdown_timeout=1
+            application, access_log=None, handler_cancellation=True, shutdown_timeout=0.5
         )
         await runner.setup()
         try:
