@@ -5,6 +5,7 @@ import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 from services.local.console import Console
 from services.local.demo.accounts import Account
@@ -63,8 +64,15 @@ def _places(where: Endpoints) -> list[str]:
     return [
         f"REST      {where.gateway}   /docs   /openapi.json",
         f"gRPC      {LOOPBACK}   {ports}",
-        f"Redis     {where.redis}   (try SUBSCRIBE order.created)",
+        f"Redis     {_without_password(where.redis)}   (try SUBSCRIBE order.created)",
     ]
+
+
+def _without_password(url: str) -> str:
+    """Hides who signs in and how, which a server elsewhere may need."""
+    parts = urlsplit(url)
+    secret, at, server = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"***@{server}" if secret and at else server))
 
 
 def _people(accounts: Mapping[str, Account]) -> list[str]:

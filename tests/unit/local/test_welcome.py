@@ -24,7 +24,7 @@ def shown(tmp_path: Path) -> str:
         metrics={},
         sandbox="http://127.0.0.1:60060",
         postgres="postgresql://postgres:secret@127.0.0.1:15432/postgres",
-        redis="redis://127.0.0.1:16379/0",
+        redis="redis://shop:secret@127.0.0.1:16379/0",
         mongo="mongodb://127.0.0.1:27117/",
         certs=str(folder.certs),
     )
@@ -46,6 +46,7 @@ def test_accounts_are_named(shown: str, tmp_path: Path) -> None:
     assert [each.email for each in people if each.password not in shown] == []
 
 
-def test_database_passwords_are_not_shown(shown: str) -> None:
-    """The administrator's URL stays in the data folder."""
+def test_passwords_of_stores_are_not_shown(shown: str) -> None:
+    """The administrator's URL stays in the data folder, and Redis is shown without its password."""
+    assert "redis://***@127.0.0.1:16379/0" in shown
     assert "secret" not in shown
