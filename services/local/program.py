@@ -49,7 +49,7 @@ class Program:
     log: Path | None = None
     stop_signal: signal.Signals = signal.SIGTERM
     parent_death_signal: signal.Signals = signal.SIGKILL
-    start_timeout: timedelta = timedelta(seconds=20)
+    start_timeout: timedelta = timedelta(seconds=45)
     stop_timeout: timedelta = timedelta(seconds=10)
 
 

@@ -11,6 +11,7 @@ import io
 import sys
 import time
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -84,6 +85,7 @@ async def _all(folder: DataFolder, name: str) -> Figure:
         ),
         check=check,
         log=folder.path.parent / "output",
+        start_timeout=timedelta(seconds=90),
     )
     began = time.monotonic()
     async with program.running(up):
