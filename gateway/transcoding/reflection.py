@@ -41,13 +41,20 @@ async def fetch(channel: grpc.aio.Channel, *, timeout_seconds: float = 10.0) -> 
 async def _fetch(
     channel: grpc.aio.Channel, version: str, timeout_seconds: float
 ) -> FileDescriptorSet:
-    call = channel.stream_stream(
-        f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
-        request_serializer=Request.SerializeToString,
-        response_deserializer=Response.FromString,
-    )
-    stream = call(timeout=timeout_seconds)
-    listed = await _ask(stream, Request(list_services=""))
+    path = f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo"
+    # A stream of one question a call: what is asked is not known before what was answered.
+    ask: Any = channel.unary_stream(path, Request.SerializeToString, Response.FromString)
+
+    async def answer(request: Request) -> Response:
+        async for answered in ask(request, timeout=timeout_seconds):
+            response: Response = answered
+            if response.HasField("error_response"):
+                problem = response.error_response
+                raise Faults([f"reflection: {problem.error_message} ({problem.error_code})"])
+            return response
+        raise Faults(["reflection: the server gave no answer"])
+
+    listed = await answer(Request(list_services=""))
     wanted = [
         Request(file_containing_symbol=service.name)
         for service in listed.list_services_response.service
@@ -56,31 +63,13 @@ async def _fetch(
     files: dict[str, FileDescriptorProto] = {}
     asked: set[str] = set()
     while wanted:
-        answer = await _ask(stream, wanted.pop())
-        for file in _parsed(answer.file_descriptor_response.file_descriptor_proto):
+        found = await answer(wanted.pop())
+        for file in _parsed(found.file_descriptor_response.file_descriptor_proto):
             files.setdefault(file.name, file)
         missing = {name for file in files.values() for name in file.dependency} - files.keys()
         wanted.extend(Request(file_by_filename=name) for name in sorted(missing - asked))
         asked |= missing
-    await stream.done_writing()
     return FileDescriptorSet(file=files.values())
-
-
-async def _ask(stream: "grpc.aio.StreamStreamCall[Any, Response]", request: Request) -> Response:
-    await stream.write(request)
-    answer = await stream.read()
-    if not isinstance(answer, Response):
-        # The stream has ended; its status says why.
-        raise grpc.aio.AioRpcError(
-            await stream.code(),
-            await stream.initial_metadata(),
-            await stream.trailing_metadata(),
-            details=await stream.details(),
-        )
-    if answer.HasField("error_response"):
-        error = answer.error_response
-        raise Faults([f"reflection: {request}: {error.error_message} ({error.error_code})"])
-    return answer
 
 
 def _parsed(files: Iterable[bytes]) -> list[FileDescriptorProto]:

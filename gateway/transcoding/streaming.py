@@ -15,7 +15,6 @@ from typing import Any, Final
 from gateway.transcoding.codec import Codec
 from gateway.transcoding.errors import StatusError, refuse, status_to_json, too_large
 from gateway.transcoding.http import Chunks
-from gateway.transcoding.transport import Messages
 
 NDJSON: Final = "application/x-ndjson"
 EVENT_STREAM: Final = "text/event-stream"
@@ -194,11 +193,6 @@ class _Elements:
 _QUOTE: Final = ord('"')
 _BACKSLASH: Final = ord("\\")
 _CLOSE: Final = ord("]")
-
-
-async def one(message: bytes) -> Messages:
-    """Gives a stream of one message."""
-    yield message
 
 
 async def mapped(messages: Any, convert: Callable[[bytes], bytes]) -> AsyncIterator[bytes]:

@@ -164,10 +164,12 @@ class Transcoder:
             raise
         return route.writer.write(reply, request.headers, request.method)
 
-    async def _requests(self, request: HttpRequest, route: _Route, head: RequestHead) -> Messages:
+    async def _requests(
+        self, request: HttpRequest, route: _Route, head: RequestHead
+    ) -> bytes | Messages:
         limits = self._options.limits
         if not route.binding.method.client_streaming or route.binding.body is None:
-            return streaming.one(route.binder.bind(head, await body.read(request, limits)))
+            return route.binder.bind(head, await body.read(request, limits))
         values = streaming.read_values(body.stream(request, limits), limits.body_bytes)
         return streaming.mapped(values, route.binder.start(head))
 

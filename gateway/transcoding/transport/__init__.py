@@ -61,8 +61,8 @@ class Transport(Protocol):
         """Sends one message and waits for one. Cancelling the task cancels the call."""
         ...
 
-    def stream(self, call: Call, requests: Messages) -> ReplyStream:
-        """Sends messages as they come and gives the answers as they come.
+    def stream(self, call: Call, requests: bytes | Messages) -> ReplyStream:
+        """Sends one message, or messages as they come, and gives the answers as they come.
 
         Serves client-streaming, server-streaming and bidirectional methods alike. An exception of
         `requests` cancels the call and is raised by the iteration of the answers.

@@ -8,6 +8,7 @@ import grpc
 import grpc.aio
 from google.protobuf.message import DecodeError
 from google.rpc import status_pb2
+from grpc._cython import cygrpc  # type: ignore[attr-defined]  # compiled, without stubs
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from gateway.transcoding.errors import Metadata, StatusError
@@ -53,11 +54,16 @@ class GrpcTransport:
         except grpc.aio.AioRpcError as error:
             raise status_error(error) from None
 
-    def stream(self, call: Call, requests: Messages) -> "GrpcStream":
-        """Sends messages as they come and gives the answers as they come."""
-        multicallable: Any = self._channel.stream_stream(call.path)
-        metadata = call.metadata + self._metadata
-        return GrpcStream(multicallable(metadata=metadata, timeout=call.timeout_seconds), requests)
+    def stream(self, call: Call, requests: bytes | Messages) -> "GrpcStream":
+        """Sends one message, or messages as they come, and gives the answers as they come."""
+        channel: Any = self._channel
+        options: Any = {
+            "metadata": call.metadata + self._metadata,
+            "timeout": call.timeout_seconds,
+        }
+        if isinstance(requests, bytes):
+            return GrpcStream(channel.unary_stream(call.path)(requests, **options))
+        return GrpcStream(channel.stream_stream(call.path)(**options), requests)
 
     async def is_ready(self, service: str) -> bool:
         """Asks the service's own health (grpc.health.v1); one without it is ready if it answers."""
@@ -78,19 +84,24 @@ class GrpcTransport:
 class GrpcStream:
     """The answers of a streaming call; owns the task that sends the requests."""
 
-    def __init__(self, rpc: Any, requests: Messages) -> None:
+    def __init__(self, rpc: Any, requests: Messages | None = None) -> None:
+        """`requests` is what is still to be sent; None if all is."""
         self._rpc = rpc
         self._failure: BaseException | None = None
-        self._sender = asyncio.create_task(self._send(requests))
+        self._sender = None if requests is None else asyncio.create_task(self._send(requests))
         self.trailers: Metadata = ()
 
     async def _send(self, requests: Messages) -> None:
         try:
+            await self._rpc.wait_for_connection()
+            # `write` would replace the status of a service that answers before all is sent by
+            # INTERNAL (github.com/grpc/grpc/issues/36066).
+            wire = self._rpc._cython_call  # noqa: SLF001
             async for request in requests:
                 # Waits while flow control says so, which holds the client's body back in turn.
-                await self._rpc.write(request)
+                await wire.send_serialized_message(request)
             await self._rpc.done_writing()
-        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+        except (grpc.aio.AioRpcError, cygrpc.InternalError):
             # The call has ended; its status is what the reader of the answers gets.
             return
         except Exception as error:  # noqa: BLE001  # handed to the reader, which raises it
@@ -118,14 +129,17 @@ class GrpcStream:
     async def aclose(self) -> None:
         """Ends the call, if it has not ended itself."""
         self._rpc.cancel()
-        self._sender.cancel()
-        await asyncio.gather(self._sender, return_exceptions=True)
+        if self._sender is not None:
+            self._sender.cancel()
+            await asyncio.gather(self._sender, return_exceptions=True)
 
     def _error(self, error: BaseException) -> BaseException:
         """Gives what the reader should get: why sending failed, if that is what ended the call."""
         if self._failure is not None:
             return self._failure
-        return status_error(error) if isinstance(error, grpc.aio.AioRpcError) else error
+        if isinstance(error, grpc.aio.AioRpcError):
+            return status_error(error)
+        return error
 
 
 def status_error(error: grpc.aio.AioRpcError) -> StatusError:

@@ -77,9 +77,15 @@ class Echo:
         if request.endless:
             await self._until_cancelled()
 
-    async def collect(self, requests: AsyncIterator[Any], _: Any) -> Any:
-        """Answers what came."""
-        got = [request async for request in requests]
+    async def collect(self, requests: AsyncIterator[Any], context: Any) -> Any:
+        """Answers what came; fails, or answers, at once where a name says so."""
+        got = []
+        async for request in requests:
+            got.append(request)
+            if request.resource.name == "stop":
+                break
+            if request.resource.name == "fail":
+                await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "enough")
         return self._message("test.v1.ImportResponse")(requests=got)
 
     async def chat(self, requests: AsyncIterator[Any], _: Any) -> AsyncIterator[Any]:

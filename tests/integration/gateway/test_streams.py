@@ -153,6 +153,21 @@ async def test_one_message_of_an_upload_is_limited_not_the_whole(http: Http):
     assert 413 == (await http("POST", "/v1/parents/p:import", data=long, headers=LINES)).status
 
 
+@pytest.mark.parametrize(("name", "status", "code"), [("fail", 400, 9), ("stop", 200, None)])
+async def test_a_service_may_answer_before_the_upload_ends(http: Http, name, status, code):
+    """What a service says before all is sent is the answer."""
+    rest = json.dumps({"name": "a", "title": "x" * 20_000}).encode() + b"\n"
+    first = json.dumps({"name": name}).encode() + b"\n"
+
+    async def body():
+        yield first
+        for _ in range(100):
+            yield rest
+
+    answer = await http("POST", "/v1/parents/p:import", data=body(), headers=LINES)
+    assert (status, code) == (answer.status, answer.json.get("code"))
+
+
 async def test_both_ways_at_once(gateway: Gateway, session: aiohttp.ClientSession):
     """Each message of a bidirectional stream is answered before the next one is sent."""
     sent: asyncio.Queue[bytes] = asyncio.Queue()
