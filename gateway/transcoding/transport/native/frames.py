@@ -43,6 +43,7 @@ MAX_FRAME_BYTES: Final = 16_384
 
 MAX_STREAM_ID: Final = 2**31 - 1
 
+_OF_BLOCKS: Final = frozenset((HEADERS, CONTINUATION))
 _MAX_BLOCK_BYTES: Final = 65_536
 _PRIORITY_BYTES: Final = 5
 _HEAD: Final = struct.Struct(">HBBBI")
@@ -143,7 +144,7 @@ class FrameReader:
             at = begin + size
             payload = data[begin:at]
             stream_id &= MAX_STREAM_ID
-            if kind == HEADERS or kind == CONTINUATION or self._block is not None:
+            if kind in _OF_BLOCKS or self._block is not None:
                 whole = self._join(kind, flags, stream_id, payload)
                 if whole is not None:
                     yield whole

@@ -14,12 +14,14 @@ from typing import Final
 
 from google.rpc import code_pb2
 
-from gateway.transcoding.errors import Metadata, StatusError
+from gateway.transcoding.errors import Metadata
 from gateway.transcoding.transport.native.answer import failure
 
 _STATIC_ENTRIES: Final = 61
 _ENTRY_BYTES: Final = 32
 _TABLE_BYTES: Final = 4_096
+# Of :method, :scheme, the name of :path, and grpc-timeout.
+_PSEUDO_BYTES: Final = 200
 _METHOD_POST: Final = b"\x83"
 _SCHEME: Final = {"http": b"\x86", "https": b"\x87"}
 _LITERAL: Final = 0x00
@@ -99,11 +101,6 @@ def _timeout_text(seconds: float) -> bytes:
     return b""
 
 
-def size(metadata: Metadata) -> int:
-    """Measures metadata as SETTINGS_MAX_HEADER_LIST_SIZE does (RFC 9113 section 6.5.2)."""
-    return sum([len(key) + len(value) + _ENTRY_BYTES for key, value in metadata])
-
-
 class RequestHeads:
     """Begins the header blocks of one connection, whose order is the order of its frames."""
 
@@ -114,6 +111,9 @@ class RequestHeads:
         self._positions: dict[tuple[bytes, bytes], int] = {}
         self._heads: dict[str, bytes] = {}
         self._room = _TABLE_BYTES
+        self._size = _PSEUDO_BYTES + sum(
+            len(name) + len(value) + _ENTRY_BYTES for name, value in self._constants
+        )
         self._update = b""
 
     def limit(self, table_size: int) -> None:
@@ -126,13 +126,19 @@ class RequestHeads:
         self._room = 0
         self._update = bytes((_SIZE_UPDATE,))
 
+    def size(self, path: str, block: bytes, count: int) -> int:
+        """Measures a header block of `count` fields of metadata, not less than the peer will."""
+        return self._size + len(path) + len(block) + _ENTRY_BYTES * count
+
     def begin(self, path: str) -> bytes:
         """Gives all of a request's header block but the timeout and metadata."""
-        return self._heads.get(path) or self._build(path)
+        head = self._heads.get(path) or self._build(path)
+        if self._update:
+            head, self._update = self._update + head, b""
+        return head
 
     def _build(self, path: str) -> bytes:
-        out = bytearray(self._update + self._start)
-        self._update = b""
+        out = bytearray(self._start)
         known = len(self._positions)
         for name, value in ((b":path", path.encode()), *self._constants):
             out += self._field(name, value)
@@ -154,6 +160,3 @@ class RequestHeads:
         self._room -= size
         self._positions[name, value] = len(self._positions)
         return bytes((_INCREMENTAL,)) + _text(name) + _text(value)
-
-
-__all__ = ["RequestHeads", "StatusError", "field", "fields", "size", "timeout"]

@@ -1,0 +1,127 @@
+"""One try of a unary call: a stream of one connection, and the answer as it comes.
+
+waiting (for a stream) -> open -> headers -> message -> trailers
+        |                   `------- fails at any point -------'
+Unprocessed: no server has seen it, so that it may be tried elsewhere
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from google.rpc import code_pb2
+
+from gateway.transcoding.transport import Reply
+from gateway.transcoding.transport.native import frames
+from gateway.transcoding.transport.native.answer import (
+    Head,
+    failure,
+    failure_of_http,
+    failure_of_trailers,
+)
+from gateway.transcoding.transport.native.flow_control import Inflow
+from gateway.transcoding.transport.native.message import MAX_BYTES, PREFIX_BYTES, MessageReader
+from gateway.transcoding.transport.native.peer_settings import MAX_HEADER_LIST_BYTES
+
+WINDOW_BYTES = MAX_BYTES + PREFIX_BYTES
+"""What a peer may send on one stream before we say more: a whole answer."""
+
+_INFORMATIONAL = range(100, 200)
+
+
+class Unprocessed(Exception):
+    """No server has begun to work on the call, so it may be repeated whatever it does.
+
+    `was_sent` says that it left us, and that a server refused it.
+    """
+
+    def __init__(self, *, was_sent: bool) -> None:
+        super().__init__()
+        self.was_sent = was_sent
+
+
+class Carrier(Protocol):
+    """The connection an attempt is on."""
+
+    def cancel(self, attempt: "Attempt", code: int = frames.CANCEL) -> None:
+        """Ends the attempt's stream, and tells the peer."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class Attempt:
+    """What is sent, and what has come. Its connection feeds it; `outcome` is what is awaited."""
+
+    path: str
+    block: bytes
+    """The timeout and the metadata, as HPACK."""
+    fields: int
+    """How many they are."""
+    body: bytes
+    """The message with its prefix."""
+    outcome: "asyncio.Future[Reply]"
+    carrier: Carrier | None = None
+    stream_id: int = 0
+    inflow: Inflow = field(default_factory=lambda: Inflow(WINDOW_BYTES))
+    head: Head | None = None
+    pushback: str | None = None
+    """What the failed call's trailers say about retrying."""
+    _reader: MessageReader | None = None
+
+    @property
+    def is_committed(self) -> bool:
+        """Whether the answer had begun, so that the call must not be repeated (gRFC A6)."""
+        return self._reader is not None
+
+    def fail(self, error: Exception) -> None:
+        """Ends the attempt, unless it has ended."""
+        if not self.outcome.done():
+            self.outcome.set_exception(error)
+
+    def expire(self) -> None:
+        """Ends the attempt because its deadline has come."""
+        self.fail(failure(code_pb2.DEADLINE_EXCEEDED, "Deadline Exceeded"))
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Tells the peer that nobody waits any more."""
+        if self.carrier is not None:
+            self.carrier.cancel(self)
+
+    def on_head(self, head: Head, *, ends: bool) -> None:
+        """Takes a header block. Raises StatusError if the call failed by it."""
+        if head.size > MAX_HEADER_LIST_BYTES:
+            raise failure(code_pb2.RESOURCE_EXHAUSTED, "the metadata of the answer is too large")
+        if ends:
+            self._on_trailers(head)
+        elif self.head is not None:
+            raise failure(code_pb2.INTERNAL, "the service answered with headers twice")
+        elif head.http_status not in _INFORMATIONAL:
+            if head.http_status != 200 or not head.is_grpc:  # noqa: PLR2004  # OK
+                raise failure_of_http(head)
+            self.head = head
+            self._reader = MessageReader(head.encoding)
+
+    def on_data(self, data: bytes, *, ends: bool) -> None:
+        """Takes a piece of the message. Raises StatusError if the call failed by it."""
+        if self._reader is None:
+            raise failure(code_pb2.INTERNAL, "the service answered without headers")
+        self._reader.feed(data)
+        if ends:
+            raise failure(code_pb2.UNKNOWN, "the service ended the call without a status")
+
+    def _on_trailers(self, trailers: Head) -> None:
+        first = self.head or trailers
+        if trailers.status != code_pb2.OK:
+            self.pushback = trailers.pushback
+            raise failure_of_trailers(trailers, first)
+        if self._reader is None or self._reader.message is None or self._reader.is_partial:
+            raise failure(code_pb2.INTERNAL, "the service answered OK without a message")
+        if not self.outcome.done():
+            self.outcome.set_result(
+                Reply(
+                    message=self._reader.message,
+                    headers=first.metadata,
+                    trailers=trailers.metadata,
+                )
+            )

@@ -1,0 +1,98 @@
+"""Messages on the wire (gRPC over HTTP/2, "Length-Prefixed-Message").
+
+compressed 8 | length 32 | message
+"""
+
+import struct
+import zlib
+from typing import Final
+
+from google.rpc import code_pb2
+
+from gateway.transcoding.transport.native.answer import failure
+
+PREFIX_BYTES: Final = 5
+MAX_BYTES: Final = 4 * 1024 * 1024
+"""What one answer may measure, compressed or not: the default of every gRPC library."""
+
+_PREFIX: Final = struct.Struct(">BI")
+# zlib: the header of gzip, or of zlib itself.
+_WINDOW_BITS: Final = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
+
+ACCEPTED: Final = "identity,deflate,gzip"
+"""What `grpc-accept-encoding` says."""
+
+
+def framed(message: bytes) -> bytes:
+    """Writes a message, uncompressed."""
+    return _PREFIX.pack(0, len(message)) + message
+
+
+class MessageReader:
+    """Reads the one message of an answer from pieces of any size."""
+
+    __slots__ = ("_buffer", "_encoding", "message")
+
+    def __init__(self, encoding: str) -> None:
+        self._encoding = encoding
+        self._buffer: bytearray | None = None
+        self.message: bytes | None = None
+
+    def feed(self, data: bytes) -> None:
+        """Takes a piece. Raises StatusError for a message that is too large, or for two."""
+        if self.message is None and self._buffer is None and len(data) >= PREFIX_BYTES:
+            compressed, length = _PREFIX.unpack_from(data)
+            if len(data) == PREFIX_BYTES + length and not compressed:
+                if length > MAX_BYTES:
+                    raise _too_large()
+                self.message = data[PREFIX_BYTES:]
+                return
+        if data:
+            self._gather(data)
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether a message has begun that has not ended."""
+        return self._buffer is not None
+
+    def _gather(self, data: bytes) -> None:
+        if self.message is not None:
+            raise failure(code_pb2.INTERNAL, "the service answered more than one message")
+        if self._buffer is None:
+            self._buffer = bytearray()
+        self._buffer += data
+        if len(self._buffer) < PREFIX_BYTES:
+            return
+        compressed, length = _PREFIX.unpack_from(self._buffer)
+        if length > MAX_BYTES:
+            raise _too_large()
+        missing = PREFIX_BYTES + length - len(self._buffer)
+        if missing < 0:
+            raise failure(code_pb2.INTERNAL, "the service answered more than one message")
+        if missing == 0:
+            message = bytes(memoryview(self._buffer)[PREFIX_BYTES:])
+            self.message = self._decompressed(message) if compressed else message
+            self._buffer = None
+
+    def _decompressed(self, message: bytes) -> bytes:
+        bits = _WINDOW_BITS.get(self._encoding)
+        if bits is None:
+            raise failure(code_pb2.INTERNAL, "the service compressed in a way it did not name")
+        decompressor = zlib.decompressobj(bits)
+        try:
+            plain = decompressor.decompress(message, MAX_BYTES + 1)
+        except zlib.error:
+            raise failure(
+                code_pb2.INTERNAL, "the answer is not what its compression says"
+            ) from None
+        if len(plain) > MAX_BYTES:
+            raise _too_large()
+        if not decompressor.eof:
+            raise failure(code_pb2.INTERNAL, "the answer is not what its compression says")
+        return plain
+
+
+def _too_large() -> Exception:
+    return failure(
+        code_pb2.RESOURCE_EXHAUSTED, f"the answer is larger than the limit of {MAX_BYTES} bytes"
+    )
