@@ -60,7 +60,7 @@ class JsonReader:
             if field.name in given:
                 raise refuse(path, "is given twice")
             given.add(field.name)
-            if member is None and (field.is_repeated or not _takes_null(field)):
+            if member is None and (field.is_repeated or not takes_null(field)):
                 continue
             group = fields.oneof(field)
             if group is not None and members.setdefault(group.name, field.name) != field.name:
@@ -108,7 +108,7 @@ class JsonReader:
             raise refuse(at, "expected an array")
         for index, item in enumerate(value):
             item_at = f"{at}[{index}]"
-            if item is None and not _takes_null(field):
+            if item is None and not takes_null(field):
                 raise refuse(item_at, "null is no element")
             if field.message_type is None:
                 append_scalar(into, read_scalar(field, item, item_at), item_at)
@@ -132,7 +132,7 @@ class JsonReader:
             if key in seen:
                 raise refuse(member_at, "is given twice")
             seen.add(key)
-            if member is None and not _takes_null(value_field):
+            if member is None and not takes_null(value_field):
                 raise refuse(member_at, "null is no value")
             if value_field.message_type is None:
                 _store(
@@ -193,7 +193,7 @@ def _bound_members(by_name: Mapping[str, FieldDescriptor], bound: Bound) -> dict
     return {group.name: name for name, group in groups.items() if group is not None}
 
 
-def _takes_null(field: FieldDescriptor) -> bool:
+def takes_null(field: FieldDescriptor) -> bool:
     """Says whether null is a value of the field, where it otherwise means that it is absent."""
     if field.message_type is not None:
         return bool(field.message_type.full_name == "google.protobuf.Value")

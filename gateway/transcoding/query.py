@@ -54,9 +54,9 @@ def read(
         _set(message, path, text, at, reader)
 
 
-def first_name(query: str) -> str:
-    """Gives the name of the first pair, for an error; empty if there is none."""
-    return next((name for name, _ in _pairs(query)), "")
+def first_name(query: str) -> str | None:
+    """Gives the name of the first pair; None if there is no pair."""
+    return next((name for name, _ in _pairs(query)), None)
 
 
 def _pairs(query: str) -> Iterator[tuple[str, str]]:

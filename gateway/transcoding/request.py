@@ -144,8 +144,9 @@ class RequestBinder:
                 yield each.path, each.header, value
 
     def _read_query(self, message: Message, text: str, claims: Claims) -> None:
-        if self._body == WHOLE_MESSAGE:
-            raise refuse(query.first_name(text), "the body has every field: no query is taken")
+        name = query.first_name(text)
+        if self._body == WHOLE_MESSAGE and name is not None:
+            raise refuse(name, "the body has every field: no query is taken")
         query.read(message, text, claims, self._reader, body=self._body)
 
     def _read_body(
@@ -167,7 +168,7 @@ class RequestBinder:
             raise refuse("", str(error)) from None
         if self._body_field is None:
             self._reader.read_message(message, value, "", bound)
-        elif value is not None:
+        elif value is not None or _takes_null(self._body_field):
             self._read_body_field(message, self._body_field, value, bound)
 
     def _read_body_field(
@@ -182,6 +183,10 @@ class RequestBinder:
             paths = list(patch_mask.paths(field.message_type, value, inside))
             if paths:
                 getattr(message, self._mask.name).paths.extend(paths)
+
+
+def _takes_null(field: FieldDescriptor) -> bool:
+    return json_message.takes_null(field) and not field.is_repeated
 
 
 def _set(message: Any, path: FieldPath, value: Any, at: str) -> None:

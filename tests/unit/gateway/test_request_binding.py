@@ -221,6 +221,10 @@ def test_unknown_parameters_can_be_ignored():
         ("PUT /v1/tags", "[]", {}),
         ("PUT /v1/labels", '{"a": "b"}', {"labels": {"a": "b"}}),
         ("PUT /v1/int64", '"5"', {"int64": "5"}),
+        ("PUT /v1/int64", "null", {}),
+        ("PUT /v1/value", "null", {"value": None}),
+        ("PUT /v1/value", "[1]", {"value": [1.0]}),
+        ("POST /v1/everything?&", '{"int32": 1}', {"int32": 1}),
         ("PUT /v1/time", '"2026-01-01T00:00:00Z"', {"time": "2026-01-01T00:00:00Z"}),
     ],
 )  # fmt: skip
