@@ -9,7 +9,7 @@ import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message_factory import GetMessageClass
 
-from services.mesh import policy
+from services.mesh import policy, served_call
 from services.mesh.interceptors import Context, Handler, Interceptor, intercepted
 from services.mesh.policy import ContractError, Method
 
@@ -51,7 +51,12 @@ class Handlers(grpc.GenericRpcHandler):
         }
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> "RpcMethodHandler | None":
-        """Return the handler of a path, None if there is none."""
+        """Return the handler of a path, None if there is none.
+
+        gRPC asks in the task that then serves the call, and has the metadata at hand: they are kept
+        for the call, since asking the context for them makes them anew (docs/decisions/0012).
+        """
+        served_call.arrive(handler_call_details.invocation_metadata)
         return self._by_path.get(handler_call_details.method)
 
 

@@ -171,7 +171,7 @@ class _Json:
                 "request_id": call.request_id,
                 "rpc": rpc,
                 "code": code,
-                "duration_ms": round(seconds * 1000, 3),
+                "duration_ms": int(seconds * 1e6) / 1000,
                 "caller": who.service,
                 "subject": who.subject,
                 "trace_id": call.traceparent[3:35],

@@ -1,14 +1,17 @@
 """What the call being served came with, and what it hands on to the calls made for it."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
+from typing import Any
+
+Metadata = Sequence[tuple[str, str]]
 
 
 class ServedCall:
     """What is known of one call.
 
-    `metadata` is what it came with; values of one key are joined by ", " (RFC 9110, 5.3).
+    `metadata` is what it came with.
     `request_id` is the id under which it appears in every log. `traceparent` is its place in its
     trace (W3C Trace Context), empty if it has none. `expiry` is when its time is over, by
     `time.monotonic()`, None if nothing bounds it.
@@ -27,6 +30,24 @@ class ServedCall:
 
 # One variable for all of it, since setting one is paid by every call.
 _current: ContextVar[ServedCall] = ContextVar("served_call", default=ServedCall())  # noqa: B039  # outside of a call it is never changed
+
+
+_arrived: ContextVar[Metadata] = ContextVar("arrived", default=())
+
+
+def arrive(metadata: Any) -> None:
+    """Keep the metadata of a call that the current task is about to serve, as gRPC has them."""
+    _arrived.set(metadata or ())
+
+
+def arrived() -> dict[str, str]:
+    """Return the metadata that were kept; values of one key are joined by ", " (RFC 9110, 5.3)."""
+    pairs = _arrived.get()
+    metadata = dict(pairs)
+    if len(metadata) < len(pairs):
+        for key in metadata:
+            metadata[key] = ", ".join(str(value) for name, value in pairs if name == key)
+    return metadata
 
 
 def current() -> ServedCall:

@@ -38,7 +38,6 @@ _TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-(
 _PROPAGATOR = TraceContextTextMapPropagator()
 _EMPTY = Context()
 _tracer = trace.get_tracer("services.mesh")
-_random = random.Random()  # noqa: S311  # ids, no secrets
 
 
 @dataclass(slots=True)
@@ -103,8 +102,9 @@ def begin(rpc: str, metadata: Mapping[str, str]) -> tuple[Span | None, str]:
     header = metadata.get(TRACEPARENT)
     parts = _TRACEPARENT.fullmatch(header) if header else None
     if header is None or parts is None:
-        if _random.random() >= _sampling.ratio:
-            return None, f"00-{_random.getrandbits(128):032x}-{_random.getrandbits(64):016x}-00"
+        if random.random() >= _sampling.ratio:  # noqa: S311  # a choice, no secret
+            ids = os.urandom(24).hex()
+            return None, f"00-{ids[:32]}-{ids[32:]}-00"
         span = _tracer.start_span(rpc, context=_sampling.decided, kind=SpanKind.SERVER)
     elif int(parts[3], 16) & TraceFlags.SAMPLED:
         parent = _PROPAGATOR.extract(metadata, context=_EMPTY)

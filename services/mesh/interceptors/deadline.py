@@ -24,7 +24,8 @@ def deadline(method: Method, handler: Handler) -> Handler:
     budgets = _Budgets(own)
 
     async def handle(request: Any, context: Context) -> Any:
-        given = _given(context)
+        # None if the client gave no deadline, other than its type says.
+        given: Any = context.time_remaining()
         if given is not None and given <= own:
             served_call.current().expiry = time.monotonic() + given
             return await handler(request, context)
@@ -44,17 +45,12 @@ def deadline(method: Method, handler: Handler) -> Handler:
 
 def _bounded_by_client(handler: Handler) -> Handler:
     async def handle(request: Any, context: Context) -> Any:
-        given = _given(context)
+        given: Any = context.time_remaining()
         if given is not None:
             served_call.current().expiry = time.monotonic() + given
         return await handler(request, context)
 
     return handle
-
-
-def _given(context: Context) -> Any:
-    """Return the seconds that the client gave, or None: the type's float is not the whole truth."""
-    return context.time_remaining()
 
 
 @dataclass(slots=True)

@@ -36,7 +36,7 @@ def telemetry(method: Method, handler: Handler) -> Handler:
     tell = logs.call_log(rpc)
 
     async def handle(request: Any, context: Context) -> Any:
-        metadata = _metadata(context)
+        metadata = served_call.arrived()
         span, traceparent = traces.begin(rpc, metadata)
         if span is not None:
             otel.attach(trace.set_span_in_context(span))
@@ -61,15 +61,6 @@ def telemetry(method: Method, handler: Handler) -> Handler:
             tell(call, caller(), code, seconds, is_fault=is_fault)
 
     return handle
-
-
-def _metadata(context: Context) -> dict[str, str]:
-    pairs: Any = context.invocation_metadata() or ()
-    metadata = dict(pairs)
-    if len(metadata) < len(pairs):
-        for key in metadata:
-            metadata[key] = ", ".join(str(value) for name, value in pairs if name == key)
-    return metadata
 
 
 def _request_id(metadata: dict[str, str], traceparent: str) -> str:

@@ -42,7 +42,7 @@ def test_the_line_of_a_call(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
         "request_id": "request-1",
         "rpc": "/souk.echo.v1.EchoService/Public",
         "code": "NOT_FOUND",
-        "duration_ms": 12.346,
+        "duration_ms": 12.345,
         "caller": "gateway",
         "subject": "ann",
         "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
