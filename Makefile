@@ -9,7 +9,7 @@ UV_INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-byt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help up reset demo test check bench-start pytest gen release-contract lock venv tools clean
+.PHONY: help up reset demo test check bench-rpc bench-start pytest gen release-contract lock venv tools clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-18s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ check: $(VENV)/.dev ## Run every static check: lint, types, imports, contracts, 
 
 pytest: $(VENV)/.dev ## Run the tests, two files at a time.
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --durations 15
+
+bench-rpc: $(VENV)/.dev ## Measure what the mesh costs a call, beside a bare server.
+	$(BIN)/python -m tests.bench.rpc
 
 bench-start: $(VENV)/.dev ## Measure how fast the mesh starts and how much memory it takes.
 	$(BIN)/python -m tests.bench.start

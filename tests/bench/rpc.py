@@ -5,7 +5,9 @@
 
 The chain: an access token (verified, then remembered), policy, validation, deadline, metrics, one
 log line per call into a file, traces sampled at 10 % and sent to a collector that drops them. Both
-get the very same calls, in turns; medians count, since a turn is at the mercy of the machine.
+get the very same calls, in turns. The two turns of a round are compared with each other and the
+median of the rounds counts, since a turn is at the mercy of the machine. Where both cores are two
+threads of one, or others are at work, both servers look slower than they are.
 """
 
 import argparse
@@ -37,14 +39,15 @@ _RPC = "/souk.order.v1.OrderService/GetOrder"
 _REQUEST = order_service_pb2.GetOrderRequest(order_id="01a2092a-1501-76b2-ad66-4d9c138617d5")
 # What a client of the mesh gives this RPC, since its contract says so.
 _DEADLINE_SECONDS = 1.0
+_AIM = 0.7
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def main() -> None:
     """Run the benchmark and print its figures."""
     parser = argparse.ArgumentParser(description="Measure what the interceptor chain costs.")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=2)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--seconds", type=float, default=1.5)
     parser.add_argument("--concurrency", type=int, default=32)
     options = parser.parse_args()
     os.sched_setaffinity(0, {CPU})
@@ -74,8 +77,11 @@ async def _measure(folder: Path, options: argparse.Namespace) -> int:
             f"({min(values):,.0f} to {max(values):,.0f}), "
             f"{statistics.median(costs[kind]) * 1e6:,.0f} us of server CPU a call"
         )
-    ratio = statistics.median(rates["mesh"]) / statistics.median(rates["bare"])
-    print(f"ratio of the medians: {ratio:.0%}")
+    ratios = [mesh / bare for mesh, bare in zip(rates["mesh"], rates["bare"], strict=True)]
+    print(
+        f"mesh to bare: median {statistics.median(ratios):.0%} of the rounds' ratios "
+        f"({min(ratios):.0%} to {max(ratios):.0%}); the aim is {_AIM:.0%}"
+    )
     return 0
 
 
