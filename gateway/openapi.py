@@ -103,19 +103,22 @@ class _Paths:
 
 
 def _wildcard_names(binding: Binding) -> Iterator[str]:
-    """Names each wildcard by its variable; with a number where a variable has several."""
+    """Names each wildcard by its field; with a number where the field has several."""
     segments = binding.template.segments
+    last_names = [path[-1].json_name for path in binding.path_fields]
     for index, segment in enumerate(segments):
         if not isinstance(segment, Wildcard):
             continue
         found = _variable_at(binding, index)
         if found is None:
-            yield f"segment{index + 1}"
+            yield f"segment_{index + 1}"
             continue
         path, inside = found
-        name = ".".join(field.json_name for field in path)
+        # Without dots, which generated clients cannot have in a name.
+        is_unique = last_names.count(path[-1].json_name) == 1
+        name = "_".join(field.json_name for field in (path[-1:] if is_unique else path))
         several = sum(isinstance(segments[at], Wildcard) for at in inside) > 1
-        yield f"{name}.{index - inside.start + 1}" if several else name
+        yield f"{name}_{index - inside.start + 1}" if several else name
 
 
 def _variable_at(binding: Binding, index: int) -> tuple[FieldPath, range] | None:

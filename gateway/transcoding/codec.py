@@ -10,9 +10,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from google.protobuf import descriptor_pb2
-from protobuf import Message, message_from_json_value, message_to_json_value
+from protobuf import (
+    DescFieldValueMessage,
+    Message,
+    message_from_json_value,
+    message_to_json_value,
+)
 from protobuf.wkt import FileDescriptorSet
 
+from gateway.transcoding import fields
 from gateway.transcoding.json_text import Json
 
 
@@ -50,13 +56,19 @@ class Codec:
     def _field_to_json(self, message: Message[Any], name: str) -> str:
         field = next(field for field in message.desc().fields if field.name == name)
         value = message[field]
+        if value is None and isinstance(field.value, DescFieldValueMessage):
+            value = self._default(field.value.message.type_name)
         if isinstance(value, Message):
             return value.to_json(registry=self._registry, always_emit_implicit=True)
-        # A list, a map or a scalar has no JSON of its own: it is cut out of the whole.
-        whole: Any = message_to_json_value(
-            message, registry=self._registry, always_emit_implicit=True
-        )
+        # A list, a map or a scalar has no JSON of its own: it is cut out of a message with it.
+        part = type(message)()
+        part[field] = value
+        whole: Any = message_to_json_value(part, registry=self._registry, always_emit_implicit=True)
         return json.dumps(whole.get(field.json_name), ensure_ascii=False, separators=(",", ":"))
+
+    def _default(self, full_name: str) -> Message[Any] | None:
+        """Gives what an unset message reads as; a well-known type has no JSON for that but null."""
+        return None if full_name in fields.WELL_KNOWN else self._type(full_name)()
 
     def from_json(self, full_name: str, value: Json) -> bytes:
         """Reads a parsed JSON value (of dicts, not Members) as wire bytes.

@@ -4,6 +4,7 @@ Names the offending field by its path in every refusal. A field the path or a he
 already may be repeated in the body with the same value, not with another.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,6 +20,9 @@ from gateway.transcoding.scalars import BadValue
 
 Bound = Mapping[str, Any]
 """What is bound elsewhere: field name to value, or to Bound for a message field."""
+
+# Nothing else can be written back as JSON.
+_MASK: Final = re.compile(r"(?:[A-Za-z][A-Za-z0-9]*(?:[.,][A-Za-z][A-Za-z0-9]*)*)?")
 
 NOTHING_BOUND: Final[Bound] = {}
 
@@ -156,6 +160,9 @@ class JsonReader:
             return refuse(at, problem)
 
         plain = json_text.to_plain(value, fail, depth)
+        is_mask = into.DESCRIPTOR.full_name == "google.protobuf.FieldMask"
+        if is_mask and isinstance(plain, str) and not _MASK.fullmatch(plain):
+            raise fail("expected the paths of fields in camelCase, separated by commas")
         try:
             into.MergeFromString(self.codec.from_json(into.DESCRIPTOR.full_name, plain))
         except (NotConvertible, DecodeError) as error:

@@ -30,7 +30,9 @@ async def test_a_call_goes_down_and_comes_back(http: Http, echo: Echo):
     ("path", "body", "answer"),
     [
         ("child", {"child": {"number": 1}}, {"text": "", "number": 1, "tags": [], "named": {}}),
-        ("child", {}, None),
+        ("child", {}, {"text": "", "number": 0, "tags": [], "named": {}}),
+        ("time", {}, None),
+        ("time", {"time": "2026-01-01T00:00:00Z"}, "2026-01-01T00:00:00Z"),
         ("tags", {"tags": ["a"]}, ["a"]),
         ("text", {"text": "é"}, "é"),
         ("labels", {"labels": {"a": "b"}}, {"a": "b"}),

@@ -78,7 +78,7 @@ def bound(
 ) -> dict[str, Any]:
     """Binds `GET /path?query` and gives the message as JSON with proto names.
 
-    Raises StatusError as the binder does.
+    What is bound can also be written. Raises StatusError as the binder does.
     """
     method, target = line.split(" ", 1)
     path, _, query = target.partition("?")
@@ -88,7 +88,9 @@ def bound(
     binder = RequestBinder(found.route, reader, decoding=decoding, header_fields=header_fields)
     given = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
     wire = binder.bind(RequestHead(segments=found.segments, query=query, headers=given), body)
-    message = everything().message_class(found.route.method.input.full_name).FromString(wire)
+    name = found.route.method.input.full_name
+    assert codec().to_json(name, wire)
+    message = everything().message_class(name).FromString(wire)
     return json_format.MessageToDict(
         message, preserving_proto_field_name=True, descriptor_pool=everything().pool
     )

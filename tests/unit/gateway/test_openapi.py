@@ -58,7 +58,7 @@ def test_every_binding_is_an_operation():
     bound = [each for each in bindings.read(everything()) if each.http_method not in unspeakable]
     assert len(bound) == len(found)
     assert {"get", "post", "delete"} == general()["paths"]["/v1/texts/{text}"].keys()
-    resource = general()["paths"]["/v1/resources/{resource.name}"]
+    resource = general()["paths"]["/v1/resources/{name}"]
     assert {"delete", "get", "patch", "put"} == resource.keys()
 
 
@@ -103,9 +103,9 @@ def test_headers_that_bind_are_told():
     """`Idempotency-Key` and `If-Match` stand where they give a field; ETag where there is one."""
     assert "Idempotency-Key" in parameters(shop(), "post", "/v1/orders")
     assert "Idempotency-Key" not in parameters(shop(), "get", "/v1/orders")
-    delete = parameters(general(), "delete", "/v1/resources/{resource.name}")
+    delete = parameters(general(), "delete", "/v1/resources/{name}")
     assert {"Idempotency-Key", "If-Match"} <= delete.keys()
-    get = general()["paths"]["/v1/resources/{resource.name}"]["get"]["responses"]
+    get = general()["paths"]["/v1/resources/{name}"]["get"]["responses"]
     assert ("ETag" in get["200"]["headers"], "304" in get) == (True, True)
 
 
