@@ -20,10 +20,17 @@ from typing import Protocol, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
+import hypothesis
 import pytest
 
 from services.local.stores import mongo, postgres, redis
 from services.mesh.ids import new_id
+
+# How long an example takes says more of the machine than of the code.
+hypothesis.settings.register_profile(
+    "souk", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("souk")
 
 MakeDatabase = Callable[[], Awaitable[str]]
 

@@ -15,12 +15,14 @@ transaction may commit after a later one.
 from datetime import datetime, timedelta
 from uuid import UUID
 
+import asyncpg
 from google.protobuf.any_pb2 import Any
 from google.protobuf.message import Message
 
 from services.mesh import traces
 from services.mesh.database import Connection
 from services.mesh.ids import new_id
+from souk.mesh.v1.event_pb2 import Event
 
 CHANNEL = "outbox"
 """The PostgreSQL channel that wakes the relay when an event is committed."""
@@ -71,6 +73,20 @@ async def append(conn: Connection, *, type: str, aggregate_id: UUID, payload: Me
         CHANNEL,
     )
     return event_id
+
+
+def event_from_row(row: asyncpg.Record) -> Event:
+    """Returns the event that a row of the table `outbox` holds."""
+    event = Event(
+        event_id=str(row["event_id"]),
+        type=row["type"],
+        aggregate_id=row["aggregate_id"],
+        sequence=row["sequence"],
+        traceparent=row["traceparent"],
+    )
+    event.occurred_at.FromDatetime(row["occurred_at"])
+    event.payload.ParseFromString(row["payload"])
+    return event
 
 
 async def replay(conn: Connection, *, since: datetime) -> int:

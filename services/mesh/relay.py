@@ -28,7 +28,6 @@ from redis.exceptions import RedisError
 from services.mesh import backoff, outbox, stream_trim
 from services.mesh.database import Connection, Database, is_lost
 from services.mesh.errors import DomainError
-from souk.mesh.v1.event_pb2 import Event
 
 _log = structlog.get_logger(__name__)
 
@@ -134,7 +133,7 @@ class Relay:
     async def _publish(self, rows: list[asyncpg.Record]) -> None:
         async with self._redis.pipeline(transaction=True) as multi:
             for row in rows:
-                text = json_format.MessageToJson(_event_from_row(row), indent=None)
+                text = json_format.MessageToJson(outbox.event_from_row(row), indent=None)
                 # In a pipeline these only queue the command.
                 _ = multi.xadd(self._stream, {"event": text})
                 _ = multi.publish(row["type"], text)
@@ -177,16 +176,3 @@ async def _notifications(conn: Connection) -> AsyncIterator[asyncio.Event]:
         if not is_lost(conn):
             conn.remove_termination_listener(wake)
             await conn.remove_listener(outbox.CHANNEL, wake)
-
-
-def _event_from_row(row: asyncpg.Record) -> Event:
-    event = Event(
-        event_id=str(row["event_id"]),
-        type=row["type"],
-        aggregate_id=row["aggregate_id"],
-        sequence=row["sequence"],
-        traceparent=row["traceparent"],
-    )
-    event.occurred_at.FromDatetime(row["occurred_at"])
-    event.payload.ParseFromString(row["payload"])
-    return event

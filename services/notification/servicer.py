@@ -1,11 +1,11 @@
 """The RPCs of the notification service. Who may call them stands in the contract."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
 from uuid import UUID
 
-from services.mesh import identity, page_token
+from services.mesh import identity, paging
 from services.mesh.ids import parse_id
 from services.notification import convert
 from services.notification.store import DeadLetterStore, Feed, NotificationStore, PreferenceStore
@@ -14,8 +14,6 @@ from souk.notification.v1 import notification_service_pb2 as pb
 from souk.notification.v1 import notification_service_pb2_grpc
 
 SERVICE = pb.DESCRIPTOR.services_by_name["NotificationService"]
-
-_PAGE_SIZE = 25
 
 
 class NotificationServicer(notification_service_pb2_grpc.NotificationServiceServicer):
@@ -40,17 +38,16 @@ class NotificationServicer(notification_service_pb2_grpc.NotificationServiceServ
         self, request: pb.ListNotificationsRequest, context: Any
     ) -> pb.ListNotificationsResponse:
         """Return a page of the caller's notifications."""
-        bound_to = page_token.binding(request)
-        size = request.page_size or _PAGE_SIZE
+        page = paging.read(request, cursor=UUID)
         found = await self._notifications.page(
             _user_id(),
             order_id=parse_id(request.order_id, field="order_id") if request.order_id else None,
-            before=_before(request.page_token, bound_to),
-            size=size + 1,
+            before=page.cursor,
+            size=page.limit,
         )
         return pb.ListNotificationsResponse(
-            notifications=[convert.notification_to_proto(each) for each in found[:size]],
-            next_page_token=_next([each.notification_id for each in found], size, bound_to),
+            notifications=[convert.notification_to_proto(each) for each in page.kept(found)],
+            next_page_token=page.next_token(found, lambda each: each.notification_id),
         )
 
     async def GetPreferences(
@@ -82,14 +79,11 @@ class NotificationServicer(notification_service_pb2_grpc.NotificationServiceServ
         self, request: pb.ListDeadLettersRequest, context: Any
     ) -> pb.ListDeadLettersResponse:
         """Return a page of the events that could not be handled."""
-        bound_to = page_token.binding(request)
-        size = request.page_size or _PAGE_SIZE
-        found = await self._dead_letters.page(
-            before=_before(request.page_token, bound_to), size=size + 1
-        )
+        page = paging.read(request, cursor=UUID)
+        found = await self._dead_letters.page(before=page.cursor, size=page.limit)
         return pb.ListDeadLettersResponse(
-            dead_letters=[convert.dead_letter_to_proto(each) for each in found[:size]],
-            next_page_token=_next([each.dead_letter_id for each in found], size, bound_to),
+            dead_letters=[convert.dead_letter_to_proto(each) for each in page.kept(found)],
+            next_page_token=page.next_token(found, lambda each: each.dead_letter_id),
         )
 
     async def RedriveDeadLetter(
@@ -104,17 +98,3 @@ class NotificationServicer(notification_service_pb2_grpc.NotificationServiceServ
 
 def _user_id() -> UUID:
     return parse_id(identity.caller().subject or "", field="sub")
-
-
-def _before(token: str, bound_to: bytes) -> UUID | None:
-    """Returns the last id of the page before; raises InvalidArgument naming `page_token`."""
-    if not token:
-        return None
-    return page_token.parse(token, bound_to=bound_to, into=lambda cursor: UUID(cursor["before"]))
-
-
-def _next(found: Sequence[UUID], size: int, bound_to: bytes) -> str:
-    """Returns the token of the next page, empty if `found` is no more than this one."""
-    if len(found) <= size:
-        return ""
-    return page_token.encode({"before": str(found[size - 1])}, bound_to=bound_to)

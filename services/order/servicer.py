@@ -2,11 +2,11 @@
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
-from services.mesh import idempotency, identity, ids, page_token, policy
+from services.mesh import idempotency, identity, ids, ownership, page_token, paging, policy
 from services.order import convert
 from services.order.domain import Actor, Order
 from services.order.store import Cursor, EventStore, OrderChanges, OrderStore
@@ -17,7 +17,8 @@ from souk.order.v1 import order_service_pb2_grpc
 SERVICE = pb.DESCRIPTOR.services_by_name["OrderService"]
 
 _METHODS = {method.name: method for method in policy.methods([SERVICE])}
-_PAGE_SIZE = 25
+
+_sequence_from_text = partial(page_token.whole_number, bits=32)
 
 
 class OrderServicer(order_service_pb2_grpc.OrderServiceServicer):
@@ -58,20 +59,17 @@ class OrderServicer(order_service_pb2_grpc.OrderServiceServicer):
         self, request: pb.ListOrdersRequest, context: Any
     ) -> pb.ListOrdersResponse:
         """Return a page of orders, the newest first."""
-        bound_to = page_token.binding(request)
-        size = request.page_size or _PAGE_SIZE
+        page = paging.read(request, cursor=Cursor.from_text)
         owner = request.user_id and ids.parse_id(request.user_id, field="user_id")
         orders = await self._orders.page(
             visible_to=_visible_to("ListOrders") or owner or None,
             states=convert.states_from_proto(request.states),
-            after=_cursor(request.page_token, bound_to),
-            size=size + 1,
+            after=page.cursor,
+            size=page.limit,
         )
         return pb.ListOrdersResponse(
-            orders=[convert.order_to_proto(order) for order in orders[:size]],
-            next_page_token=_next_page_token(orders[size - 1], bound_to)
-            if len(orders) > size
-            else "",
+            orders=[convert.order_to_proto(order) for order in page.kept(orders)],
+            next_page_token=page.next_token(orders, Cursor.of),
         )
 
     async def CancelOrder(
@@ -106,22 +104,16 @@ class OrderServicer(order_service_pb2_grpc.OrderServiceServicer):
         self, request: pb.ListOrderEventsRequest, context: Any
     ) -> pb.ListOrderEventsResponse:
         """Return a page of the steps an order has taken, the first one first."""
-        bound_to = page_token.binding(request)
-        size = request.page_size or _PAGE_SIZE
+        page = paging.read(request, cursor=_sequence_from_text)
         steps = await self._orders.steps(
             _order_id(request),
             visible_to=_visible_to("ListOrderEvents"),
-            after=_sequence(request.page_token, bound_to),
-            size=size + 1,
+            after=page.cursor or 0,
+            size=page.limit,
         )
-        more = len(steps) > size
         return pb.ListOrderEventsResponse(
-            events=[convert.step_to_proto(step) for step in steps[:size]],
-            next_page_token=page_token.encode(
-                {"after": str(steps[size - 1].sequence)}, bound_to=bound_to
-            )
-            if more
-            else "",
+            events=[convert.step_to_proto(step) for step in page.kept(steps)],
+            next_page_token=page.next_token(steps, lambda step: step.sequence),
         )
 
     async def WatchOrder(
@@ -147,46 +139,8 @@ class OrderServicer(order_service_pb2_grpc.OrderServiceServicer):
 
 
 def _visible_to(rpc: str) -> UUID | None:
-    """Return the user whose orders the caller may touch, None for anybody's.
-
-    By the policy: a person their own, unless a role excepts them; a service that acts on its own
-    behalf anybody's.
-    """
-    caller, method = identity.caller(), _METHODS[rpc]
-    if caller.subject is None and caller.service in method.callers:
-        return None
-    if not method.owner_except_roles.isdisjoint(caller.roles):
-        return None
-    return ids.parse_id(caller.subject or "", field="sub")
+    return ownership.visible_to(_METHODS[rpc])
 
 
 def _order_id(request: Any) -> UUID:
     return ids.parse_id(request.order_id, field="order_id")
-
-
-def _cursor(token: str, bound_to: bytes) -> Cursor | None:
-    if not token:
-        return None
-    return page_token.parse(
-        token,
-        bound_to=bound_to,
-        into=lambda cursor: Cursor(
-            create_time=datetime.fromisoformat(cursor["create_time"]).astimezone(UTC),
-            order_id=UUID(cursor["order_id"]),
-        ),
-    )
-
-
-def _next_page_token(last: Order, bound_to: bytes) -> str:
-    cursor = {"create_time": last.create_time.isoformat(), "order_id": str(last.order_id)}
-    return page_token.encode(cursor, bound_to=bound_to)
-
-
-def _sequence(token: str, bound_to: bytes) -> int:
-    if not token:
-        return 0
-    return page_token.parse(
-        token,
-        bound_to=bound_to,
-        into=lambda cursor: page_token.whole_number(cursor["after"], bits=32),
-    )

@@ -9,8 +9,9 @@ import structlog
 
 from services.mesh import backoff
 from services.mesh.errors import DomainError
+from services.mesh.taking import take
 from services.order.store import Lease, LeaseStore, OrderChanges
-from services.order.workflow import Saga, take
+from services.order.workflow import Saga
 
 _log = structlog.get_logger(__name__)
 

@@ -11,7 +11,6 @@ Instead it is repeatable by nature: done again after a crash, it finds what the 
 | is cut off              | does the work again           |
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TypeVar
@@ -20,7 +19,7 @@ from google.protobuf.message import Message
 
 from services.mesh import idempotency, identity
 from services.mesh.database import Database
-from services.mesh.errors import DomainError, Unavailable
+from services.mesh.errors import Unavailable
 from services.mesh.idempotency import (
     Claim,
     Fresh,
@@ -30,6 +29,7 @@ from services.mesh.idempotency import (
     Scope,
 )
 from services.mesh.ids import new_id
+from services.mesh.taking import take
 from services.payment.domain import PaymentDeclined
 
 M = TypeVar("M", bound=Message)
@@ -56,7 +56,7 @@ class Repeatable:
         `work` is given an id that is the same whenever this call is repeated.
         """
         scope = idempotency.scope(identity.caller(), method=method, key=key)
-        match await self._claim(scope, request):
+        match await take(self._claim(scope, request), give_back=self._give_up):
             case Replay() as replay:
                 return replay.response(kind)
             case InProgress():
@@ -80,21 +80,12 @@ class Repeatable:
         return response
 
     async def _claim(self, scope: Scope, request: Message) -> Claim:
-        """Claims the key; if cut off meanwhile, gives it back, since the claim may be committed."""
+        async with self._db.transaction() as conn:
+            return await self._keys.claim(conn, scope, request, resource=str(new_id()))
 
-        async def claim() -> Claim:
-            async with self._db.transaction() as conn:
-                return await self._keys.claim(conn, scope, request, resource=str(new_id()))
-
-        claiming = asyncio.create_task(claim())
-        try:
-            return await asyncio.shield(claiming)
-        except asyncio.CancelledError:
-            with suppress(DomainError):
-                claimed = await claiming
-                if isinstance(claimed, Fresh):
-                    await self._release(claimed)
-            raise
+    async def _give_up(self, claim: Claim) -> None:
+        if isinstance(claim, Fresh):
+            await self._release(claim)
 
     async def _release(self, claim: Fresh) -> None:
         """Lets the next one begin at once; without a database it has to wait until it lapses."""

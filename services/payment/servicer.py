@@ -1,14 +1,12 @@
 """The RPCs of the payment service. Who may call them stands in the contract."""
 
 from typing import Any
-from uuid import UUID
 
-from services.mesh import identity, page_token, policy
+from services.mesh import ownership, page_token, policy
 from services.mesh.ids import parse_id
 from services.mesh.money import amount_from_money
 from services.mesh.settings import Secret
 from services.payment import convert, signature
-from services.payment.domain import PaymentNotFound
 from services.payment.repeatable import Repeatable
 from services.payment.store import PaymentStore
 from services.payment.workflow import Payments
@@ -102,7 +100,9 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
     ) -> pb.GetPaymentResponse:
         """Return a payment."""
         payment_id = parse_id(request.payment_id, field="payment_id")
-        payment = await self._store.get(payment_id, owner=_owner("GetPayment"))
+        payment = await self._store.get(
+            payment_id, owner=ownership.visible_to(_METHODS["GetPayment"])
+        )
         return pb.GetPaymentResponse(payment=convert.payment_to_proto(payment))
 
     async def ListPayments(
@@ -112,7 +112,9 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
         if request.page_token:
             page_token.decode(request.page_token, bound_to=page_token.binding(request))
         order_id = parse_id(request.order_id, field="order_id")
-        payment = await self._store.of_order(order_id, owner=_owner("ListPayments"))
+        payment = await self._store.of_order(
+            order_id, owner=ownership.visible_to(_METHODS["ListPayments"])
+        )
         found = [] if payment is None else [convert.payment_to_proto(payment)]
         return pb.ListPaymentsResponse(payments=found)
 
@@ -132,13 +134,3 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
         signature.verify(event, secret=self._webhook_secret, now=await self._store.now())
         await self._payments.resolve(parse_id(request.payment_id, field="payment_id"))
         return pb.HandleProviderEventResponse()
-
-
-def _owner(rpc: str) -> UUID | None:
-    """Returns whose payments the caller may see by the RPC's policy; None means everybody's."""
-    caller = identity.caller()
-    if not _METHODS[rpc].owner_except_roles.isdisjoint(caller.roles):
-        return None
-    if caller.subject is None:
-        raise PaymentNotFound("there is no such payment")
-    return parse_id(caller.subject, field="sub")

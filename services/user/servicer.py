@@ -1,10 +1,9 @@
 """The RPCs of the user service. Who may call them stands in the contract."""
 
-from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from services.mesh import field_mask, identity, ids, page_token
+from services.mesh import field_mask, identity, ids, paging
 from services.mesh.errors import FieldViolation, InvalidArgument
 from services.user import convert
 from services.user.address_store import AddressStore
@@ -15,8 +14,6 @@ from services.user.workflow import Accounts
 from souk.mesh.v1 import keys_pb2
 from souk.user.v1 import user_service_pb2 as pb
 from souk.user.v1 import user_service_pb2_grpc
-
-_PAGE_SIZE = 25
 
 
 class UserServicer(user_service_pb2_grpc.UserServiceServicer):
@@ -107,13 +104,11 @@ class UserServicer(user_service_pb2_grpc.UserServiceServicer):
 
     async def ListUsers(self, request: pb.ListUsersRequest, context: Any) -> pb.ListUsersResponse:
         """Return a page of users."""
-        bound_to = page_token.binding(request)
-        size = request.page_size or _PAGE_SIZE
-        before = _before(request.page_token, bound_to)
-        users = await self._users.page(email=request.email, before=before, size=size + 1)
+        page = paging.read(request, cursor=UUID)
+        users = await self._users.page(email=request.email, before=page.cursor, size=page.limit)
         return pb.ListUsersResponse(
-            users=[convert.user_to_proto(user) for user in users[:size]],
-            next_page_token=_next_page_token([u.user_id for u in users], size, bound_to),
+            users=[convert.user_to_proto(user) for user in page.kept(users)],
+            next_page_token=page.next_token(users, lambda user: user.user_id),
         )
 
     async def AssignRole(
@@ -141,13 +136,11 @@ class UserServicer(user_service_pb2_grpc.UserServiceServicer):
         self, request: pb.ListAddressesRequest, context: Any
     ) -> pb.ListAddressesResponse:
         """Return a page of the caller's addresses."""
-        bound_to = page_token.binding(request)
-        size = request.page_size or _PAGE_SIZE
-        before = _before(request.page_token, bound_to)
-        addresses = await self._addresses.page(_user_id(), before=before, size=size + 1)
+        page = paging.read(request, cursor=UUID)
+        addresses = await self._addresses.page(_user_id(), before=page.cursor, size=page.limit)
         return pb.ListAddressesResponse(
-            addresses=[convert.address_to_proto(address) for address in addresses[:size]],
-            next_page_token=_next_page_token([a.address_id for a in addresses], size, bound_to),
+            addresses=[convert.address_to_proto(address) for address in page.kept(addresses)],
+            next_page_token=page.next_token(addresses, lambda address: address.address_id),
         )
 
     async def DeleteAddress(
@@ -182,16 +175,3 @@ def _user_id(asked_for: str = "") -> UUID:
 def _session_id() -> UUID | None:
     session = identity.caller().session
     return ids.parse_id(session, field="sid") if session else None
-
-
-def _before(token: str, bound_to: bytes) -> UUID | None:
-    if not token:
-        return None
-    return page_token.parse(token, bound_to=bound_to, into=lambda cursor: UUID(cursor["before"]))
-
-
-def _next_page_token(found: Sequence[UUID], size: int, bound_to: bytes) -> str:
-    """Return the token of the page after the first `size` of `found`, empty if they are all."""
-    if len(found) <= size:
-        return ""
-    return page_token.encode({"before": str(found[size - 1])}, bound_to=bound_to)

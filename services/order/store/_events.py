@@ -5,6 +5,7 @@ from datetime import datetime
 
 import asyncpg
 
+from services.mesh import outbox
 from services.mesh.database import Database
 from souk.mesh.v1.event_pb2 import Event
 
@@ -30,22 +31,9 @@ class EventStore:
         position = 0
         while rows := await self._batch(since, position):
             for row in rows:
-                yield _event_from_row(row)
+                yield outbox.event_from_row(row)
             position = rows[-1]["position"]
 
     async def _batch(self, since: datetime, position: int) -> list[asyncpg.Record]:
         async with self._db.connection() as conn:
             return await conn.fetch(_PUBLISHED, since, position, _BATCH)
-
-
-def _event_from_row(row: asyncpg.Record) -> Event:
-    event = Event(
-        event_id=str(row["event_id"]),
-        type=row["type"],
-        aggregate_id=row["aggregate_id"],
-        sequence=row["sequence"],
-        traceparent=row["traceparent"],
-    )
-    event.occurred_at.FromDatetime(row["occurred_at"])
-    event.payload.ParseFromString(row["payload"])
-    return event

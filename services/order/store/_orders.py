@@ -5,7 +5,8 @@
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Self
 from uuid import UUID
 
 import asyncpg
@@ -78,10 +79,27 @@ class NewOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cursor:
-    """The last order of a page."""
+    """The last order of a page; its text is what `from_text` reads."""
 
     create_time: datetime
     order_id: UUID
+
+    @classmethod
+    def of(cls, order: Order) -> Self:
+        """Returns the cursor behind `order`."""
+        return cls(create_time=order.create_time, order_id=order.order_id)
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """Returns the cursor that `text` was made from; raises ValueError."""
+        create_time, _, order_id = text.partition(" ")
+        return cls(
+            create_time=datetime.fromisoformat(create_time).astimezone(UTC),
+            order_id=UUID(order_id),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.create_time.isoformat()} {self.order_id}"
 
 
 class OrderStore:

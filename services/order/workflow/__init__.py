@@ -2,13 +2,11 @@
 
     Checkout  CreateOrder and CancelOrder: writes the order down, then runs the saga in the call
     Saga      one step after the other, each a committed row, until the order is settled
-    take      takes a claim or a lease so that it is not left behind
 
 The saga may be cut off at any moment; whoever takes the order up next goes on.
 """
 
 from services.order.workflow._checkout import Checkout
 from services.order.workflow._saga import Saga
-from services.order.workflow._taking import take
 
-__all__ = ["Checkout", "Saga", "take"]
+__all__ = ["Checkout", "Saga"]

@@ -11,12 +11,12 @@ from services.mesh.database import Database
 from services.mesh.errors import DomainError
 from services.mesh.idempotency import Claim, Fresh, IdempotencyKeys, InProgress, Replay, Scope
 from services.mesh.ids import new_id
+from services.mesh.taking import take
 from services.order import convert
 from services.order.clients import Catalogue
 from services.order.domain import IN_FLIGHT, Actor, Order
 from services.order.store import Lease, LeaseStore, NewOrder, OrderChanges, OrderStore
 from services.order.workflow._saga import Saga
-from services.order.workflow._taking import take
 from souk.order.v1.order_service_pb2 import CreateOrderRequest, CreateOrderResponse
 
 _RELEASE_SECONDS = 1

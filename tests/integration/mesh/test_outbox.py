@@ -289,7 +289,12 @@ async def test_replay(db: Database, redis: Redis, unique: str, eventually: Event
         ids = [str(await append(db)) for _ in range(3)]
 
         async def once() -> bool:
-            return await published_ids(redis, unique) == ids
+            async with db.connection() as conn:
+                # The mark comes after the entry in the stream.
+                unmarked = await conn.fetchval(
+                    "SELECT count(*) FROM outbox WHERE published_at IS NULL"
+                )
+            return unmarked == 0 and await published_ids(redis, unique) == ids
 
         await eventually(once)
         await redis.delete(unique)

@@ -7,13 +7,12 @@ import asyncpg
 import pytest
 
 from services.mesh import identity
-from services.mesh.errors import FailedPrecondition, InvalidArgument
+from services.mesh.errors import FailedPrecondition, InvalidArgument, NotFound
 from services.mesh.idempotency import IdempotencyKeyReused
 from services.mesh.identity import Caller
 from services.mesh.ids import new_id
 from services.payment.domain import (
     PaymentDeclined,
-    PaymentNotFound,
     ProviderUnavailable,
     RefundTooLarge,
     StateConflict,
@@ -273,7 +272,7 @@ async def test_a_person_sees_their_own_payments(shop: Shop):
 
     for caller in (Caller(service="gateway", subject=str(new_id())), Caller(service="gateway")):
         identity.serve_as(caller)
-        with pytest.raises(PaymentNotFound):
+        with pytest.raises(NotFound):
             await shop.service.GetPayment(request, None)
     identity.serve_as(Caller(service="gateway", subject=str(new_id())))
     assert await shop.payments(order) == []
