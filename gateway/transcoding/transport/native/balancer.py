@@ -10,6 +10,7 @@ connections now and then (max_connection_age).
 import asyncio
 import random
 import socket
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from google.rpc import code_pb2
@@ -34,11 +35,24 @@ def unreachable() -> StatusError:
     return failure(code_pb2.UNAVAILABLE, "the service cannot be reached")
 
 
+Resolve = Callable[[Target], Awaitable[list[str]]]
+"""Gives the addresses of a target. Raises OSError."""
+
+
+async def resolve(target: Target) -> list[str]:
+    """Asks the system's resolver. Raises OSError."""
+    found = await asyncio.get_running_loop().getaddrinfo(
+        target.name, target.port, type=socket.SOCK_STREAM
+    )
+    return list(dict.fromkeys(str(where[0]) for *_, where in found))
+
+
 class Balancer:
     """The connections to one target. It begins to connect when it is first asked."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, resolve: Resolve) -> None:
         self._target = target
+        self._resolve = resolve
         self._subchannels: dict[str, Subchannel] = {}
         self._ready: tuple[Connection, ...] = ()
         # Clients that start together shall not all begin with the same address.
@@ -59,7 +73,7 @@ class Balancer:
             self._turn += 1
             return ready[self._turn % len(ready)]
         if self._resolving is None:
-            self._resolving = asyncio.create_task(self._resolve(), name="name resolution")
+            self._resolving = asyncio.create_task(self._keep_resolved(), name="name resolution")
         if self._has_failed:
             raise unreachable()
         return None
@@ -83,7 +97,7 @@ class Balancer:
             return_exceptions=True,
         )
 
-    async def _resolve(self) -> None:
+    async def _keep_resolved(self) -> None:
         backoff = Backoff(
             initial_seconds=_RESOLUTION_SECONDS,
             max_seconds=_MAX_BACKOFF_SECONDS,
@@ -92,7 +106,8 @@ class Balancer:
         while True:
             self._stale.clear()
             try:
-                addresses = await self._addresses()
+                async with asyncio.timeout(_RESOLVE_SECONDS):
+                    addresses = await self._resolve(self._target)
             except (OSError, TimeoutError):
                 # What was known may still be right; without anything there is nobody to call.
                 self._update()
@@ -102,15 +117,6 @@ class Balancer:
             self._use(addresses)
             await asyncio.sleep(_RESOLUTION_SECONDS)
             await self._stale.wait()
-
-    async def _addresses(self) -> list[str]:
-        """Asks for the addresses. Raises OSError or TimeoutError."""
-        loop = asyncio.get_running_loop()
-        async with asyncio.timeout(_RESOLVE_SECONDS):
-            found = await loop.getaddrinfo(
-                self._target.name, self._target.port, type=socket.SOCK_STREAM
-            )
-        return list(dict.fromkeys(str(where[0]) for *_, where in found))
 
     def _use(self, addresses: list[str]) -> None:
         for address in self._subchannels.keys() - set(addresses):

@@ -4,26 +4,39 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-INTERVAL_SECONDS: Final = 30.0
-TIMEOUT_SECONDS: Final = 10.0
+_INTERVAL_SECONDS: Final = 30.0
+_TIMEOUT_SECONDS: Final = 10.0
 
 
 class Keepalive:
     """One timer a connection. `has_heard` is set whenever the peer sends anything."""
 
-    __slots__ = ("_interval", "_is_asked", "_loop", "_lose", "_ping", "_timer", "has_heard")
+    __slots__ = (
+        "_interval",
+        "_is_asked",
+        "_loop",
+        "_lose",
+        "_ping",
+        "_timeout",
+        "_timer",
+        "has_heard",
+    )
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         ping: Callable[[], bool],
         lose: Callable[[], None],
+        *,
+        interval_seconds: float = _INTERVAL_SECONDS,
+        timeout_seconds: float = _TIMEOUT_SECONDS,
     ) -> None:
         """`ping` sends one if a call is under way, and says so; `lose` gives the peer up."""
         self._loop = loop
         self._ping = ping
         self._lose = lose
-        self._interval = INTERVAL_SECONDS
+        self._interval = interval_seconds
+        self._timeout = timeout_seconds
         self._timer: asyncio.TimerHandle | None = None
         self._is_asked = False
         self.has_heard = False
@@ -47,5 +60,5 @@ class Keepalive:
             return
         self._is_asked = not self.has_heard and self._ping()
         self.has_heard = False
-        seconds = TIMEOUT_SECONDS if self._is_asked else self._interval
+        seconds = self._timeout if self._is_asked else self._interval
         self._timer = self._loop.call_later(seconds, self._tick)

@@ -13,7 +13,7 @@ from gateway.transcoding.transport import Call, Messages, Reply, ReplyStream, Tr
 from gateway.transcoding.transport.native import message, request_head
 from gateway.transcoding.transport.native.answer import failure
 from gateway.transcoding.transport.native.attempt import Attempt, Unprocessed
-from gateway.transcoding.transport.native.balancer import Balancer
+from gateway.transcoding.transport.native.balancer import Balancer, Resolve, resolve
 from gateway.transcoding.transport.native.connection import Connection
 from gateway.transcoding.transport.native.deadlines import Deadlines
 from gateway.transcoding.transport.native.method_config import MethodConfig, MethodConfigs
@@ -35,6 +35,7 @@ class NativeTransport:
         service_config: Mapping[str, Any],
         streams: Transport,
         metadata: Metadata = (),
+        resolve: Resolve = resolve,
     ) -> None:
         """`streams` makes the streaming calls; `metadata` goes with every unary one.
 
@@ -48,14 +49,15 @@ class NativeTransport:
         self._streams = streams
         self._metadata = metadata
         self._deadlines = Deadlines()
-        self._balancer = Balancer(target)
+        self._resolve = resolve
+        self._balancer = Balancer(target, resolve)
 
     def renew(self, target: Target) -> Balancer:
         """Lets calls that begin from now on go over new connections.
 
         Returns those of before, which the caller closes.
         """
-        former, self._balancer = self._balancer, Balancer(target)
+        former, self._balancer = self._balancer, Balancer(target, self._resolve)
         return former
 
     async def close(self, grace_seconds: float = 0) -> None:

@@ -1,0 +1,210 @@
+"""Windows, deadlines, keep-alive and retries of the native transport, without any socket."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from google.rpc import code_pb2
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.transcoding.transport import Reply
+from gateway.transcoding.transport.native import frames
+from gateway.transcoding.transport.native.answer import failure
+from gateway.transcoding.transport.native.attempt import Attempt
+from gateway.transcoding.transport.native.backoff import Backoff
+from gateway.transcoding.transport.native.deadlines import Deadlines
+from gateway.transcoding.transport.native.flow_control import Inflow, Outflow
+from gateway.transcoding.transport.native.frames import ConnectionFault, FrameReader
+from gateway.transcoding.transport.native.keepalive import Keepalive
+from gateway.transcoding.transport.native.method_config import MethodConfig, MethodConfigs
+from gateway.transcoding.transport.native.retry import Retries, Throttle
+
+
+def _sent(wire: bytes) -> dict[int, bytes]:
+    """Gives what each stream has sent."""
+    sent: dict[int, bytes] = {}
+    for _, _, stream_id, payload in FrameReader().feed(wire):
+        sent[stream_id] = sent.get(stream_id, b"") + payload
+    return sent
+
+
+@given(st.lists(st.binary(max_size=3000), min_size=1, max_size=5), st.integers(1, 700))
+def test_outflow(bodies: list[bytes], step: int) -> None:
+    """Messages go out whole by windows of any size, and never more than the windows permit."""
+    outflow = Outflow()
+    outflow.settle(0)
+    wire, granted = b"", 0
+    streams = {2 * number + 1: body for number, body in enumerate(bodies)}
+    for stream_id, body in streams.items():
+        wire += outflow.begin(stream_id, body)
+    while _sent(wire) != streams:
+        granted += step
+        for stream_id in streams:
+            outflow.widen(stream_id, step)
+        wire += outflow.more()
+        assert all(len(body) <= granted for body in _sent(wire).values())
+    assert len(bodies) == sum(
+        flags & frames.END_STREAM for _, flags, _, _ in FrameReader().feed(wire)
+    )
+
+
+def test_outflow_of_a_connection() -> None:
+    """All streams together send no more than the connection's window."""
+    outflow = Outflow()
+    wire = b"".join(outflow.begin(number, bytes(40_000)) for number in (1, 3))
+    assert 65_535 == sum(map(len, _sent(wire).values()))
+    outflow.widen(0, 100_000)
+    assert {1: bytes(40_000), 3: bytes(40_000)} == _sent(wire + outflow.more())
+
+
+def test_window_overflow() -> None:
+    """A window beyond 2^31-1 is a fault (RFC 9113 section 6.9.1)."""
+    with pytest.raises(ConnectionFault):
+        Outflow().widen(0, 2**31 - 1)
+
+
+def test_inflow() -> None:
+    """A window opens again when half of it is used, and is not to be exceeded."""
+    inflow = Inflow(100)
+    assert [0, 51, 0, 60] == [inflow.take(size) for size in (50, 1, 50, 10)]
+    with pytest.raises(ConnectionFault):
+        inflow.take(101)
+
+
+class _Waiting:
+    def __init__(self) -> None:
+        self.expired_at: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+
+    def expire(self) -> None:
+        self.expired_at.set_result(asyncio.get_running_loop().time())
+
+
+@pytest.fixture
+async def deadlines() -> AsyncIterator[Deadlines]:
+    """Makes deadlines that wait for nothing."""
+    made = Deadlines()
+    yield made
+    made.close()
+
+
+async def test_deadlines(deadlines: Deadlines) -> None:
+    """Each deadline is met after its time, whatever the order in which they were registered."""
+    now = asyncio.get_running_loop().time()
+    waiting = {now + delay: _Waiting() for delay in (0.2, 0.05, 0.1)}
+    for when, each in waiting.items():
+        deadlines.add(when, each)
+    async with asyncio.timeout(5):
+        for when, each in waiting.items():
+            assert await each.expired_at >= when
+
+
+async def test_discarded_deadline(deadlines: Deadlines) -> None:
+    """A deadline that was discarded does not come; others do."""
+    when = asyncio.get_running_loop().time() + 0.02
+    early, late = _Waiting(), _Waiting()
+    deadlines.discard(deadlines.add(when, early), early)
+    deadlines.add(when + 0.05, late)
+    async with asyncio.timeout(5):
+        await late.expired_at
+    assert not early.expired_at.done()
+
+
+async def test_keepalive() -> None:
+    """A peer that answers no ping is given up; one that says anything is not."""
+    loop = asyncio.get_running_loop()
+    lost: asyncio.Future[None] = loop.create_future()
+    pings: list[float] = []
+
+    def ping() -> bool:
+        pings.append(loop.time())
+        if len(pings) < 3:
+            loop.call_soon(setattr, keepalive, "has_heard", True)  # noqa: FBT003  # setattr's way
+        return True
+
+    keepalive = Keepalive(
+        loop, ping, lambda: lost.set_result(None), interval_seconds=0.02, timeout_seconds=0.05
+    )
+    keepalive.start()
+    async with asyncio.timeout(5):
+        await lost
+    assert 3 == len(pings)
+
+
+async def test_keepalive_without_calls() -> None:
+    """Without a call nobody is pinged or given up."""
+    loop = asyncio.get_running_loop()
+    asked = asyncio.Event()
+    count = 0
+
+    def ping() -> bool:
+        nonlocal count
+        count += 1
+        if count == 3:
+            asked.set()
+        return False
+
+    keepalive = Keepalive(loop, ping, pytest.fail, interval_seconds=0.01, timeout_seconds=0.01)
+    keepalive.start()
+    async with asyncio.timeout(5):
+        await asked.wait()
+    keepalive.stop()
+
+
+def test_backoff() -> None:
+    """Each wait is longer, up to the longest, a fifth more or less."""
+    backoff = Backoff(initial_seconds=1, max_seconds=4, multiplier=2)
+    for expected in (1, 2, 4, 4):
+        assert expected * 0.8 <= backoff.next_seconds() <= expected * 1.2
+    backoff.reset()
+    assert backoff.next_seconds() <= 1.2
+
+
+_POLICY: dict[str, Any] = {
+    "maxAttempts": 9,
+    "initialBackoff": "0.1s",
+    "maxBackoff": "1s",
+    "backoffMultiplier": 2,
+    "retryableStatusCodes": ["UNAVAILABLE"],
+}
+
+
+def test_method_configs() -> None:
+    """A method's own config wins over its service's, and that over the default."""
+    configs = MethodConfigs(
+        {
+            "methodConfig": [
+                {"name": [{}], "timeout": "1s"},
+                {"name": [{"service": "a.B"}], "timeout": "2s"},
+                {"name": [{"service": "a.B", "method": "C"}], "retryPolicy": _POLICY},
+            ]
+        }
+    )
+    timeouts = [configs.find(path).timeout_seconds for path in ("/x.Y/Z", "/a.B/D", "/a.B/C")]
+    assert [1.0, 2.0, None] == timeouts
+    retry = configs.find("/a.B/C").retry
+    assert retry is not None
+    # gRFC A6: no more than five.
+    assert 5 == retry.max_attempts
+    assert MethodConfig() == MethodConfigs({}).find("/a.B/C")
+
+
+def test_throttle() -> None:
+    """Retries stop at half of the tokens, and go on when calls have succeeded."""
+    throttle = Throttle({"retryThrottling": {"maxTokens": 4, "tokenRatio": 0.5}})
+    assert [True, False, False] == [throttle.on_failure() for _ in range(3)]
+    for _ in range(6):
+        throttle.on_success()
+    assert throttle.on_failure()
+
+
+async def test_codes_of_a_policy() -> None:
+    """Only the codes of the policy are retried."""
+    policy = MethodConfigs({"methodConfig": [{"name": [{}], "retryPolicy": _POLICY}]}).find("/")
+    assert policy.retry is not None
+    future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+    attempt = Attempt("/a.B/C", b"", 0, b"", future)
+    retries = Retries(policy.retry, Throttle({}))
+    assert retries.wait_seconds(failure(code_pb2.ABORTED, ""), attempt) is None
+    assert retries.wait_seconds(failure(code_pb2.UNAVAILABLE, ""), attempt) is not None
