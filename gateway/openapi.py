@@ -256,6 +256,9 @@ class _Operation:
         if target is not None and target.full_name == HTTP_BODY:
             return {"*/*": {}}
         schema = self._schemas.message(output) if field is None else self._schemas.field(field)
+        if field is not None and fields.is_well_known(field) and not field.is_repeated:
+            # Unset, it has no value to show.
+            schema = {"anyOf": [schema, {"type": "null"}]}
         if self._binding.method.server_streaming:
             return {NDJSON: {"schema": schema}, EVENT_STREAM: {"schema": {"type": "string"}}}
         return {_JSON: {"schema": schema}}

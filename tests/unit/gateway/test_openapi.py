@@ -117,6 +117,17 @@ def test_streams_have_their_media_types():
     assert {"application/x-ndjson", "application/json"} == upload.keys()
 
 
+def test_a_part_may_be_null_where_it_has_no_default():
+    """An unset well-known type is null; an unset message is its default."""
+
+    def part(name: str) -> Any:
+        answer = general()["paths"][f"/v1/parts/{name}"]["post"]["responses"]["200"]
+        return answer["content"]["application/json"]["schema"]
+
+    assert [{"type": "string", "format": "date-time"}, {"type": "null"}] == part("time")["anyOf"]
+    assert {"$ref": "#/components/schemas/test.v1.Child"} == part("child")
+
+
 def test_comments_are_descriptions():
     """What the contract says in comments, the document says."""
     operation = general()["paths"]["/v1/resources:watch"]["get"]
