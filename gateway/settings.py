@@ -49,6 +49,8 @@ class Options:
     access: Literal["policy", "open"] = "policy"
     ignore_unknown_fields: bool = False
     decoding: Decoding = Decoding.EXCEPT_SLASH
+    transport: Literal["native", "grpc-aio"] = "native"
+    """Makes the unary calls; streams go by grpc.aio."""
     upstream_ca: Path | None = None
     upstream_cert: Path | None = None
     upstream_key: Path | None = None
@@ -67,8 +69,6 @@ def parse(argv: Sequence[str] | None = None) -> Options:
     given["upstreams"] = _upstreams(given.pop("upstream", ()), faults)
     given["ignore_unknown_fields"] = given.pop("unknown_fields", "reject") == "ignore"
     given["decoding"] = Decoding(given.get("decoding", Decoding.EXCEPT_SLASH))
-    # There is one way so far; the flag lets those who name it go on naming it.
-    given.pop("transport", None)
     options = Options(**given)
     if not options.descriptors and options.reflect is None:
         faults.append("give --descriptors, --reflect or both")
@@ -178,7 +178,7 @@ def _add_serving(serve: argparse.ArgumentParser) -> None:
     )
     serve.add_argument(
         "--transport",
-        choices=("grpc-aio",),
-        default="grpc-aio",
-        help="how upstreams are called",
+        choices=("native", "grpc-aio"),
+        default="native",
+        help="how upstreams are called: unary calls by our own HTTP/2, or all by grpc.aio",
     )
