@@ -1,8 +1,7 @@
 """Carries calls to the services: wire bytes out, wire bytes back.
 
-Transport     what the transcoder asks for
-GrpcTransport (grpc_aio)     calls over a grpc.aio channel
-InProcess     (in_process)   calls servicers of this process
+Transport                  what the transcoder asks for
+GrpcTransport (grpc_aio)   calls over a grpc.aio channel
 """
 
 from collections.abc import AsyncIterator
