@@ -1,22 +1,23 @@
 """TCP ports on the loopback address: which are taken, and free ones."""
 
-import contextlib
+import secrets
 import socket
 from collections.abc import Collection
 
 LOOPBACK = "127.0.0.1"
 
+# Below the ports that systems give to outgoing connections (32768 and up on Linux, 49152 and up
+# elsewhere): one of those may be gone again before a server has bound it.
+_FIRST, _LAST = 20_000, 32_000
+
 
 def free(count: int = 1, *, besides: Collection[int] = ()) -> list[int]:
     """Returns `count` different ports that nothing listens on at this moment, none of `besides`."""
     found: list[int] = []
-    with contextlib.ExitStack() as stack:
-        while len(found) < count:
-            probe = stack.enter_context(socket.socket())
-            probe.bind((LOOPBACK, 0))
-            port: int = probe.getsockname()[1]
-            if port not in besides:
-                found.append(port)
+    while len(found) < count:
+        port = _FIRST + secrets.randbelow(_LAST - _FIRST)
+        if port not in found and port not in besides and not is_taken(port):
+            found.append(port)
     return found
 
 
