@@ -8,6 +8,7 @@ What both must do alike is tested on both, so that grpc.aio says what is right.
 
 import asyncio
 import json
+import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -99,11 +100,12 @@ class Calls:
     async def served(
         self,
         *options: tuple[str, Any],
+        host: str = "127.0.0.1",
         port: int = 0,
         credentials: grpc.ServerCredentials | None = None,
         compression: grpc.Compression | None = None,
     ) -> AsyncIterator[int]:
-        """Serves on a port of 127.0.0.1 until the block is left; yields the port."""
+        """Serves on a port of this machine until the block is left; yields the port."""
         server = grpc.aio.server(
             options=(("grpc.so_reuseport", 0), *options), compression=compression
         )
@@ -115,7 +117,7 @@ class Calls:
                 ),
             )
         )
-        address = f"127.0.0.1:{port}"
+        address = f"{host}:{port}"
         port = (
             server.add_insecure_port(address)
             if credentials is None
@@ -171,7 +173,7 @@ async def opened(
         if kind == "grpc-aio":
             yield aio
             return
-        context = None if certificates is None else _context(certificates, holder)
+        context = None if certificates is None else context_of(certificates, holder)
         native = NativeTransport(Target(name="127.0.0.1", port=port, context=context), config, aio)
         try:
             yield native
@@ -189,7 +191,8 @@ def _credentials(folder: Path, holder: str | None) -> grpc.ChannelCredentials:
     return grpc.ssl_channel_credentials(ca, key.read_bytes(), certificate.read_bytes())
 
 
-def _context(folder: Path, holder: str | None) -> Any:
+def context_of(folder: Path, holder: str | None) -> ssl.SSLContext:
+    """Makes what trusts the authority of a folder of certificates, and shows those of `holder`."""
     ca = (folder / "ca.pem").read_bytes()
     if holder is None:
         return client_context(ca)

@@ -8,6 +8,7 @@ connections now and then (max_connection_age).
 """
 
 import asyncio
+import contextlib
 import random
 import socket
 from collections.abc import Awaitable, Callable
@@ -105,18 +106,19 @@ class Balancer:
         )
         while True:
             self._stale.clear()
-            try:
+            addresses: list[str] = []
+            with contextlib.suppress(OSError, TimeoutError):
                 async with asyncio.timeout(_RESOLVE_SECONDS):
                     addresses = await self._resolve(self._target)
-            except (OSError, TimeoutError):
+            if addresses:
+                backoff.reset()
+                self._use(addresses)
+                await asyncio.sleep(_RESOLUTION_SECONDS)
+                await self._stale.wait()
+            else:
                 # What was known may still be right; without anything there is nobody to call.
                 self._update()
                 await asyncio.sleep(backoff.next_seconds())
-                continue
-            backoff.reset()
-            self._use(addresses)
-            await asyncio.sleep(_RESOLUTION_SECONDS)
-            await self._stale.wait()
 
     def _use(self, addresses: list[str]) -> None:
         for address in self._subchannels.keys() - set(addresses):

@@ -52,7 +52,7 @@ class Subchannel:
     """Keeps one address connected, until it is closed."""
 
     def __init__(self, address: str, target: Target, on_change: Callable[[], None]) -> None:
-        """`on_change` is called after each change of `state` and `connection`."""
+        """`on_change` is called after each change of `state` and `connection`, and each failure."""
         self.state = State.CONNECTING
         self.connection: Connection | None = None
         self._address = address
@@ -137,9 +137,8 @@ class Subchannel:
         self._connections.add(connection)
 
     def _change(self, state: State, connection: Connection | None) -> None:
-        if (state, connection) != (self.state, self.connection):
-            self.state, self.connection = state, connection
-            self._on_change()
+        self.state, self.connection = state, connection
+        self._on_change()
 
 
 def _nothing() -> None:
