@@ -139,6 +139,30 @@ def test_any_bytes(data: bytes) -> None:
                 PeerSettings().changed(payload)
 
 
+@given(st.binary(max_size=100))
+def test_any_block(block: bytes) -> None:
+    """Whatever a header block holds, it is read or is a fault of the connection."""
+    with contextlib.suppress(ConnectionFault):
+        AnswerHeads().read(block)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(
+                [b":status", b"grpc-status", b"grpc-message", b"content-type", b"x-bin"]
+            )
+            | st.sampled_from([b"grpc-status-details-bin", b"grpc-retry-pushback-ms", b"x-bin"]),
+            st.binary(max_size=20) | st.just(b"9" * 5_000),
+        )
+    )
+)
+def test_any_fields(pairs: list[tuple[bytes, bytes]]) -> None:
+    """Whatever the fields of an answer hold, they say something."""
+    head = answer.read(pairs)
+    assert isinstance(answer.failure_of_trailers(head, head), StatusError)
+
+
 def test_answer_heads_with_a_table() -> None:
     """A peer that uses a dynamic table against our wish is understood."""
     encoder, heads = hpack.Encoder(), AnswerHeads()
@@ -159,12 +183,12 @@ def test_answer_head() -> None:
             (b"grpc-retry-pushback-ms", b"10"),
         ]
     )
-    assert (200, True, 5, "café %zz%", "10") == (
+    assert (200, True, 5, "café %zz%", 10) == (
         head.http_status,
         head.is_grpc,
         head.status,
         head.message,
-        head.pushback,
+        head.pushback_ms,
     )
     assert {("x-bin", b"\1"), ("x-bin", b"\2")} <= set(head.metadata)
 

@@ -2,7 +2,7 @@
 
     NativeTransport (transport)   deadlines, retries; streams go by another transport
       Balancer, Subchannel        which address; connected, or to be
-        Connection                frames, flow control, streams
+        Connection, Streams       one HTTP/2 connection and its streams
           Attempt                 one try of a call and its answer
 
 Owns its connections. Calls the servers of one target. Knows gRPC over HTTP/2, and no contract.

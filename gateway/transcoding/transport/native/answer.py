@@ -48,6 +48,8 @@ _CODE_OF_RESET: Final = {
     frames.INADEQUATE_SECURITY: code_pb2.PERMISSION_DENIED,
 }
 _STATUS_DIGITS: Final = 2
+_MAX_DIGITS: Final = 9
+_NEVER: Final = -1
 _ENTRY_BYTES: Final = 32
 _MAX_REMEMBERED: Final = 512
 _MAX_REMEMBERED_BYTES: Final = 1_024
@@ -67,7 +69,8 @@ class Head:
     status: int | None = None
     message: str = ""
     details: bytes | None = None
-    pushback: str | None = None
+    pushback_ms: int | None = None
+    """When a failed call may be made again; a negative number if it must not be."""
     metadata: Metadata = ()
 
 
@@ -128,7 +131,7 @@ def read(pairs: list[tuple[bytes, bytes]]) -> Head:
         status=_status(known.get("grpc-status")),
         message=unquote_to_bytes(known.get("grpc-message", "")).decode(errors="replace"),
         details=details,
-        pushback=next((str(value) for name, value in metadata if name == _PUSHBACK), None),
+        pushback_ms=_pushback(next((value for name, value in metadata if name == _PUSHBACK), None)),
         metadata=tuple(item for item in metadata if item[0] != _DETAILS),
     )
 
@@ -139,7 +142,9 @@ def _is_grpc(content_type: str) -> bool:
 
 
 def _number(text: str | None) -> int | None:
-    return int(text) if text is not None and text.isascii() and text.isdecimal() else None
+    if text is None or len(text) > _MAX_DIGITS or not text.isascii() or not text.isdecimal():
+        return None
+    return int(text)
 
 
 def _status(text: str | None) -> int | None:
@@ -148,6 +153,14 @@ def _status(text: str | None) -> int | None:
         return None
     code = _number(text) if len(text) <= _STATUS_DIGITS else None
     return code if code in HTTP_STATUS else code_pb2.UNKNOWN
+
+
+def _pushback(text: str | bytes | None) -> int | None:
+    """Reads the wish of a server; what is no number is a wish not to be called (gRFC A6)."""
+    if text is None:
+        return None
+    number = _number(str(text))
+    return _NEVER if number is None else number
 
 
 def _from_base64(text: str) -> bytes | None:

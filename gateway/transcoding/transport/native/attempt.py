@@ -12,7 +12,6 @@ from typing import Protocol
 from google.rpc import code_pb2
 
 from gateway.transcoding.transport import Reply
-from gateway.transcoding.transport.native import frames
 from gateway.transcoding.transport.native.answer import (
     Head,
     failure,
@@ -41,9 +40,9 @@ class Unprocessed(Exception):
 
 
 class Carrier(Protocol):
-    """The connection an attempt is on."""
+    """The streams of the connection an attempt is on."""
 
-    def cancel(self, attempt: "Attempt", code: int = frames.CANCEL) -> None:
+    def cancel(self, attempt: "Attempt") -> None:
         """Ends the attempt's stream, and tells the peer."""
         ...
 
@@ -64,7 +63,7 @@ class Attempt:
     stream_id: int = 0
     inflow: Inflow = field(default_factory=lambda: Inflow(WINDOW_BYTES))
     head: Head | None = None
-    pushback: str | None = None
+    pushback_ms: int | None = None
     """What the failed call's trailers say about retrying."""
     _reader: MessageReader | None = None
 
@@ -113,7 +112,7 @@ class Attempt:
     def _on_trailers(self, trailers: Head) -> None:
         first = self.head or trailers
         if trailers.status != code_pb2.OK:
-            self.pushback = trailers.pushback
+            self.pushback_ms = trailers.pushback_ms
             raise failure_of_trailers(trailers, first)
         if self._reader is None or self._reader.message is None or self._reader.is_partial:
             raise failure(code_pb2.INTERNAL, "the service answered OK without a message")

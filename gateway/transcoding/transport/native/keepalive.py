@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Final
 
 _INTERVAL_SECONDS: Final = 30.0
-_TIMEOUT_SECONDS: Final = 10.0
+TIMEOUT_SECONDS: Final = 10.0
 
 
 class Keepalive:
@@ -29,7 +29,7 @@ class Keepalive:
         lose: Callable[[], None],
         *,
         interval_seconds: float = _INTERVAL_SECONDS,
-        timeout_seconds: float = _TIMEOUT_SECONDS,
+        timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> None:
         """`ping` sends one if a call is under way, and says so; `lose` gives the peer up."""
         self._loop = loop

@@ -50,8 +50,8 @@ class Retries:
 
     def wait_seconds(self, error: StatusError, attempt: Attempt) -> float | None:
         """Says how long to wait before trying again; None if the call has failed for good."""
-        pushback = _pushback_seconds(attempt.pushback)
-        is_forbidden = attempt.pushback is not None and pushback is None
+        pushback = attempt.pushback_ms
+        is_forbidden = pushback is not None and pushback < 0
         if not is_forbidden and error.status.code not in self._policy.codes:
             return None
         has_tokens = self._throttle.on_failure()
@@ -63,7 +63,7 @@ class Retries:
         if pushback is None:
             return self._backoff.next_seconds()
         self._backoff.reset()
-        return pushback
+        return pushback / 1e3
 
 
 def _backoff(policy: RetryPolicy) -> Backoff:
@@ -72,10 +72,3 @@ def _backoff(policy: RetryPolicy) -> Backoff:
         max_seconds=policy.max_backoff_seconds,
         multiplier=policy.backoff_multiplier,
     )
-
-
-def _pushback_seconds(text: str | None) -> float | None:
-    """Reads the server's wish; None where there is none, or where it says not to retry."""
-    if text is None or not text.isascii() or not text.isdecimal():
-        return None
-    return int(text) / 1e3

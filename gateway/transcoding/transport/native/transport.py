@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import Mapping
 from typing import Any, Final
 
+from google.protobuf.message import DecodeError
 from google.rpc import code_pb2
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
@@ -119,9 +120,11 @@ class NativeTransport:
         request = HealthCheckRequest(service=service).SerializeToString()
         try:
             reply = await self.unary(Call(path=_HEALTH, timeout_seconds=_READY_SECONDS), request)
+            answer = HealthCheckResponse.FromString(reply.message)
         except StatusError as error:
             return error.status.code in _ANSWERS
-        answer = HealthCheckResponse.FromString(reply.message)
+        except DecodeError:
+            return False
         return bool(answer.status == HealthCheckResponse.SERVING)
 
     async def _answer(
@@ -142,7 +145,8 @@ class NativeTransport:
         """Gives the loop's time at which the call has failed."""
         seconds = call.timeout_seconds
         if config.timeout_seconds is not None:
-            seconds = min(seconds or config.timeout_seconds, config.timeout_seconds)
+            longest = config.timeout_seconds
+            seconds = longest if seconds is None else min(seconds, longest)
         return None if seconds is None else self._loop.time() + seconds
 
     def _timeout(self, deadline: float | None) -> bytes:
