@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     try:
         options = settings.parse(argv)
         environment = mesh_settings.load(settings.GatewaySettings)
-        sys.exit(run.run(app.run(options, environment)))
+        code = run.run(app.run(options, environment))
     except (Faults, SettingsError, ContractError) as error:
         lines = "".join(f"  {line}\n" for fault in error.faults for line in fault.splitlines())
         sys.stderr.write(f"the gateway cannot start:\n{lines}")
@@ -30,6 +30,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     except CannotListen as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(1)
+    if options.command == "serve":
+        run.leave(code)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -144,17 +144,9 @@ class _MultiCallable:
         )
 
     def _budget(self, asked: float | None) -> float | None:
-        """Return the seconds for the call. Raises AioRpcError at once if none are left."""
+        """Return the seconds for the call; without any left, gRPC ends it before it is sent."""
         limits = (asked if asked is not None else self._deadline, served_call.remaining())
-        budget = min((limit for limit in limits if limit is not None), default=None)
-        if budget is not None and budget <= 0:
-            raise grpc.aio.AioRpcError(
-                grpc.StatusCode.DEADLINE_EXCEEDED,
-                grpc.aio.Metadata(),
-                grpc.aio.Metadata(),
-                details="no time was left for the call",
-            )
-        return budget
+        return min((limit for limit in limits if limit is not None), default=None)
 
     def _metadata(self, span: Span | None, given: Metadata | None) -> Metadata:
         metadata = [*self._channel.metadata, *(given or ())]

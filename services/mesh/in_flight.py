@@ -4,6 +4,7 @@ grpc.aio's `stop(grace)` cancels what is left after the grace, but does not awai
 """
 
 import asyncio
+import contextlib
 from typing import Any
 
 from services.mesh.errors import Unavailable
@@ -18,28 +19,29 @@ class Draining(Unavailable):
 
 
 class InFlight:
-    """Knows the tasks that serve calls. Its two interceptors fill it."""
+    """Knows how many calls are served, and which of them may stay open."""
 
     def __init__(self) -> None:
-        self._calls: set[asyncio.Task[Any] | None] = set()
+        self._count = 0
+        self._is_settled = asyncio.Event()
         self._streams: set[asyncio.Task[Any]] = set()
         self._is_draining = False
 
     def __len__(self) -> int:
         """Return how many calls are being served."""
-        return len(self._calls)
+        return self._count
 
     def tracked(self, _method: Method, handler: Handler) -> Handler:
-        """Know each call until its handler has wholly ended. Outermost of all interceptors."""
-        calls = self._calls
+        """Count each call until its handler has wholly ended. Outermost of all interceptors."""
 
         async def handle(request: Any, context: Context) -> Any:
-            task = asyncio.current_task()
-            calls.add(task)
+            self._count += 1
             try:
                 return await handler(request, context)
             finally:
-                calls.discard(task)
+                self._count -= 1
+                if not self._count:
+                    self._is_settled.set()
 
         return handle
 
@@ -76,8 +78,8 @@ class InFlight:
 
     async def settled(self, seconds: float) -> bool:
         """Wait until no call is being served; returns False if that takes longer than `seconds`."""
-        tasks = [task for task in self._calls if task is not None]
-        if not tasks:
-            return True
-        _, pending = await asyncio.wait(tasks, timeout=seconds)
-        return not pending
+        if self._count:
+            self._is_settled.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._is_settled.wait(), seconds)
+        return not self._count

@@ -25,6 +25,7 @@ from services.mesh.settings import MeshSettings
 
 _Event = MutableMapping[str, Any]
 
+_OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE
 _FLUSH_SECONDS = 0.1
 _FLUSH_LINES = 256
 
@@ -49,6 +50,11 @@ def configure(name: str, settings: MeshSettings) -> None:
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(handlers=[_ToStructlog()], level=level, force=True)
+
+
+def flush() -> None:
+    """Write what still waits, before the process ends without Python's own clean-up."""
+    structlog.get_config()["logger_factory"]().flush()
 
 
 def call_log(rpc: str) -> CallLog:
@@ -176,7 +182,7 @@ class _Json:
                 "subject": who.subject,
                 "trace_id": call.traceparent[3:35],
             }
-            (lines.warning if is_fault else lines.info)(_dumps(line))
+            (lines.warning if is_fault else lines.info)(orjson.dumps(line, _shown, _OPTIONS))
 
         return tell
 
@@ -200,7 +206,7 @@ def _console(name: str) -> Callable[[Any, str, _Event], bytes]:
 
 
 def _dumps(line: dict[str, Any]) -> bytes:
-    return orjson.dumps(line, _shown, orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE)
+    return orjson.dumps(line, _shown, _OPTIONS)
 
 
 def _shown(value: object) -> str:

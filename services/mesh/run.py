@@ -12,6 +12,7 @@ contract are wrong. SIGTERM and SIGINT begin the drain; a second one ends the pr
 import argparse
 import asyncio
 import gc
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
@@ -27,7 +28,18 @@ from services.mesh.policy import ContractError
 from services.mesh.server import CannotListen
 from services.mesh.settings import MeshSettings, SettingsError
 
-__all__ = ["App", "Check", "KeySource", "Mesh", "Process", "Worker", "main", "run", "serving"]
+__all__ = [
+    "App",
+    "Check",
+    "KeySource",
+    "Mesh",
+    "Process",
+    "Worker",
+    "leave",
+    "main",
+    "run",
+    "serving",
+]
 
 S = TypeVar("S", bound=MeshSettings)
 
@@ -59,13 +71,23 @@ def main(process: Process[S], argv: Sequence[str] | None = None) -> NoReturn:
         values = settings.load(process.settings)
         logs.configure(process.name, values)
         with traces.recording(process.name, values):
-            sys.exit(
-                run(_serve(process, values) if command == "serve" else _migrate(process, values))
-            )
+            code = run(_serve(process, values) if command == "serve" else _migrate(process, values))
     except (SettingsError, ContractError) as error:
         _refuse(process, error.faults, exit_code=2)
     except CannotListen as error:
         _refuse(process, [str(error)], exit_code=1)
+    leave(code)
+
+
+def leave(code: int) -> NoReturn:
+    """End the process, all that it had being closed.
+
+    At once, because gRPC's library would wait two seconds at exit for objects of its own.
+    """
+    logs.flush()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def run(program: Coroutine[Any, Any, int]) -> int:

@@ -26,7 +26,7 @@ from services.mesh.interceptors import Interceptor
 from services.mesh.interceptors.deadline import deadline
 from services.mesh.interceptors.decoding import decoding
 from services.mesh.interceptors.errors import errors
-from services.mesh.interceptors.identity import CertifiedPeers, claimed_peer, identity
+from services.mesh.interceptors.identity import certified_peers, claimed_peer, identity
 from services.mesh.interceptors.policy import policy
 from services.mesh.interceptors.telemetry import telemetry
 from services.mesh.interceptors.validation import validation
@@ -113,7 +113,9 @@ def _interceptors(app: App, mesh: Mesh, in_flight: InFlight) -> Sequence[Interce
         telemetry,
         errors,
         in_flight.ended_by_drain,
-        identity(claimed_peer if settings.tls == "off" else CertifiedPeers(), _verifier(app, mesh)),
+        identity(
+            claimed_peer if settings.tls == "off" else certified_peers(), _verifier(app, mesh)
+        ),
         decoding,
         policy(frozenset(settings.edge_services)),
         deadline,

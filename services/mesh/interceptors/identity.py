@@ -71,33 +71,33 @@ def identity(peer: Peer, tokens: Verifier) -> Interceptor:
     return intercept
 
 
-class CertifiedPeers:
-    """Names the service in the peer's certificate, by its one SPIFFE id (X.509-SVID, section 2).
+def certified_peers() -> Peer:
+    """Return what names the service in a peer's certificate, None if it names none.
 
-    A certificate is looked at once per connection: as often as it is called, gRPC would spell out
-    the whole of it (docs/decisions/0012). A connection is known by its address together with the
-    names in its certificate.
+    A certificate is looked at once per connection: as often as it is asked for, gRPC would spell
+    out the whole of it (docs/decisions/0012). A connection is known by its address together with
+    the names in its certificate.
     """
+    known: dict[tuple[str, tuple[bytes, ...]], str] = {}
 
-    def __init__(self) -> None:
-        self._known: dict[tuple[str, tuple[bytes, ...]], str | None] = {}
-
-    def __call__(self, context: Context) -> str | None:
-        """Return the service, None if the certificate names none."""
+    def peer(context: Context) -> str | None:
         connection = (context.peer(), tuple(context.peer_identities() or ()))
-        if connection not in self._known:
-            if len(self._known) >= _KNOWN_CONNECTIONS:
-                self._known.clear()
-            self._known[connection] = _spiffe_service(context)
-        return self._known[connection]
+        name = known.get(connection)
+        if name is None:
+            name = _spiffe_service(context)
+            if len(known) >= _KNOWN_CONNECTIONS:
+                known.clear()
+            known[connection] = name
+        return name or None
+
+    return peer
 
 
-def _spiffe_service(context: Context) -> str | None:
+def _spiffe_service(context: Context) -> str:
+    """Return the service of the certificate's one SPIFFE id (X.509-SVID, section 2), or ""."""
     ids = list(context.auth_context().get("peer_spiffe_id", ()))
-    if len(ids) != 1:
-        return None
-    name = ids[0].decode()
-    return name.removeprefix(_TRUST_DOMAIN) if name.startswith(_TRUST_DOMAIN) else None
+    name = ids[0].decode() if len(ids) == 1 else ""
+    return name.removeprefix(_TRUST_DOMAIN) if name.startswith(_TRUST_DOMAIN) else ""
 
 
 def claimed_peer(_context: Context) -> str | None:

@@ -32,7 +32,8 @@ def validation(method: Method, handler: Handler) -> Handler:
         raise ContractError([f"{method.request_type.full_name}: {error}"]) from error
 
     async def handle(request: Any, context: Context) -> Any:
-        validate(request)
+        if violations := _violations_of(request):
+            raise _invalid(request, violations)
         return await handler(request, context)
 
     async def handle_stream(requests: Any, context: Context) -> Any:
@@ -43,16 +44,20 @@ def validation(method: Method, handler: Handler) -> Handler:
 
 def validate(message: Message) -> None:
     """Return if the message keeps its rules; raises InvalidRequest with every violation."""
-    violations = [_violation(message.DESCRIPTOR, each) for each in _violations_of(message)]
-    if violations:
-        fields = ", ".join(dict.fromkeys(each.field for each in violations if each.field))
-        raise InvalidRequest(f"the request is not valid: {fields}"[:200], violations=violations)
+    if violations := _violations_of(message):
+        raise _invalid(message, violations)
 
 
 async def _each(requests: AsyncIterator[Message]) -> AsyncIterator[Message]:
     async for request in requests:
         validate(request)
         yield request
+
+
+def _invalid(message: Message, found: list[protovalidate.Violation]) -> InvalidRequest:
+    violations = [_violation(message.DESCRIPTOR, each) for each in found]
+    fields = ", ".join(dict.fromkeys(each.field for each in violations if each.field))
+    return InvalidRequest(f"the request is not valid: {fields}"[:200], violations=violations)
 
 
 def _violation(message: Any, violation: protovalidate.Violation) -> FieldViolation:
