@@ -133,19 +133,20 @@ async def test_a_signal_begins_the_drain(folder: Path, number: signal.Signals) -
     assert ("hi", 0, "worker ended\nclosed\n") == (answer.text, code, errors)
 
 
-async def test_a_second_signal_ends_it_at_once(folder: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_second_signal_ends_it_at_once(folder: Path, number: signal.Signals) -> None:
     """Who cannot wait for the drain sends the signal again."""
     async with running(environment(folder, SOUK_DRAIN_WAIT="60s")) as process:
         await serving_address(process)
-        process.terminate()
+        process.send_signal(number)
         assert process.stdout is not None
         async with asyncio.timeout(10):
             async for line in process.stdout:
                 if json.loads(line)["event"] == "draining":
                     break
-        process.terminate()
+        process.send_signal(number)
         code, _ = await end_of(process)
-    assert code == -signal.SIGTERM
+    assert code == -number
 
 
 @pytest.mark.parametrize("worker", ["fail", "return"])

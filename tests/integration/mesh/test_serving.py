@@ -233,14 +233,16 @@ async def test_a_stream_tells_its_error_after_its_messages(folder: Path) -> None
 async def test_too_large_a_message_is_refused(folder: Path, listening: Listening) -> None:
     """A request of more than 256 KiB is not read."""
     async with calling(folder, listening) as stub:
-        error = await refusal(stub.Public(EchoRequest(text="x" * 256 * 1024)))
+        error = await refusal(stub.Public(EchoRequest(text="x" * 256 * 1024), timeout=5))
     assert error.code == "RESOURCE_EXHAUSTED"
 
 
 async def test_too_much_metadata_is_refused(folder: Path, listening: Listening) -> None:
     """More than 8 KiB of metadata are not read."""
     async with calling(folder, listening) as stub:
-        error = await refusal(stub.Public(EchoRequest(), metadata=(("x-long", "x" * 9000),)))
+        error = await refusal(
+            stub.Public(EchoRequest(), timeout=5, metadata=(("x-long", "x" * 9000),))
+        )
     # gRPC's server resets the stream; its reason does not always reach the client.
     assert error.code in {"RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED"}
 

@@ -107,6 +107,9 @@ ATTACKS: dict[str, Callable[[], str]] = {
     "another type of token": lambda: signed(headers={"typ": "JWT"}),
     "no type": lambda: raw({"alg": "EdDSA", "kid": KEY_ID}, claims()),
     "a critical extension": lambda: signed(headers={"crit": ["exp"]}),
+    "a critical extension that a library knows": lambda: signed(
+        headers={"crit": ["b64"], "b64": True}
+    ),
     "another issuer": lambda: signed(iss="https://evil.test"),
     "another audience": lambda: signed(aud="elsewhere"),
     "several audiences": lambda: signed(aud=[AUDIENCE, "elsewhere"]),

@@ -70,7 +70,7 @@ def test_an_unsampled_trace_is_handed_on_as_it_is(spans: InMemorySpanExporter) -
 def test_a_broken_header_begins_a_trace(header: str) -> None:
     """A `traceparent` that breaks its grammar is no parent."""
     _, own = traces.begin("/rpc", {"traceparent": header})
-    assert own[3:35] != SAMPLED[3:35]
+    assert own[3:35] not in header.lower()
     assert len(own) == len(SAMPLED)
 
 
