@@ -2,6 +2,7 @@
 
 | fixture               | scope   | gives                                                         |
 |-----------------------|---------|---------------------------------------------------------------|
+| `redis_url`           | session | a Redis of its own: streams and channels have fixed names     |
 | `shop`                | session | the services and the storefront of `shop.py`, running         |
 | `process`             | module  | the name of the service under test; a module says which       |
 | `grpc_addr`           | module  | where it answers, in place of pytest-grpc's own port          |
@@ -25,6 +26,7 @@ import pytest
 
 from services.local import ports, readiness
 from services.local.program import Program, running
+from services.local.stores import redis
 from tests.conftest import MakeDatabase
 from tests.contract import shop as shops
 from tests.contract.contracts import RPCS, SERVICES
@@ -39,6 +41,13 @@ class ChannelAs(Protocol):
 
     def __call__(self, identity: str, to: str = "") -> grpc.Channel:
         """Return the channel of `identity` to a service, the one under test if none is named."""
+
+
+@pytest.fixture(scope="session")
+async def redis_url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    """Runs a Redis for this shop, whose services stay up beside the tests of others."""
+    async with redis.running(tmp_path_factory.mktemp("shop_redis")) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
