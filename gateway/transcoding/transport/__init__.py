@@ -2,6 +2,7 @@
 
 Transport                  what the transcoder asks for
 GrpcTransport (grpc_aio)   calls over a grpc.aio channel
+NativeTransport (native)   unary calls over HTTP/2 of our own
 """
 
 from collections.abc import AsyncIterator
