@@ -11,7 +11,7 @@ import random
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from opentelemetry import trace
@@ -32,23 +32,24 @@ from services.mesh.settings import MeshSettings
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor
 
+    from services.mesh.call_span import Recorder
+
 TRACEPARENT = "traceparent"
 
 _TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})")
 _PROPAGATOR = TraceContextTextMapPropagator()
 _EMPTY = Context()
-_tracer = trace.get_tracer("services.mesh")
 
 
 @dataclass(slots=True)
-class _Sampling:
-    """The share of the traces that begin here and are recorded; none until it is configured."""
+class _Recording:
+    """What makes spans, and the share of the traces beginning here that it is asked for."""
 
+    recorder: "Recorder | None" = None
     ratio: float = 0.0
-    decided: Context = field(default_factory=Context)
 
 
-_sampling = _Sampling()
+_recording = _Recording()
 
 
 @contextmanager
@@ -70,26 +71,26 @@ def recording(name: str, settings: MeshSettings) -> Iterator[None]:
 def recording_to(processor: "SpanProcessor", name: str, ratio: float) -> Iterator[None]:
     """Record the spans of the service `name` to `processor`.
 
-    Whether a trace that begins here is sampled is decided by `begin`, before the SDK is asked,
-    since its answer costs every call that is not.
+    The spans of calls come from `call_span`; what is traced besides, by OpenTelemetry's tracers,
+    goes the same way.
     """
     from opentelemetry.sdk.resources import SERVICE_NAME, Resource  # noqa: PLC0415
     from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
+    from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio  # noqa: PLC0415
 
-    from services.mesh.trace_sampler import MeshSampler, decided  # noqa: PLC0415
+    from services.mesh.call_span import Recorder  # noqa: PLC0415
 
+    resource = Resource.create({SERVICE_NAME: name})
     provider = TracerProvider(
-        sampler=MeshSampler(ratio),
-        resource=Resource.create({SERVICE_NAME: name}),
-        shutdown_on_exit=False,
+        sampler=ParentBasedTraceIdRatio(ratio), resource=resource, shutdown_on_exit=False
     )
     provider.add_span_processor(processor)
     trace.set_tracer_provider(provider)
-    _sampling.ratio, _sampling.decided = ratio, decided()
+    _recording.recorder, _recording.ratio = Recorder(processor, resource), ratio
     try:
         yield
     finally:
-        _sampling.ratio = 0.0
+        _recording.recorder, _recording.ratio = None, 0.0
         provider.shutdown()
 
 
@@ -101,14 +102,15 @@ def begin(rpc: str, metadata: Mapping[str, str]) -> tuple[Span | None, str]:
     """
     header = metadata.get(TRACEPARENT)
     parts = _TRACEPARENT.fullmatch(header) if header else None
+    recorder = _recording.recorder
     if header is None or parts is None:
-        if random.random() >= _sampling.ratio:  # noqa: S311  # a choice, no secret
+        if recorder is None or random.random() >= _recording.ratio:  # noqa: S311  # no secret
             ids = os.urandom(24).hex()
             return None, f"00-{ids[:32]}-{ids[32:]}-00"
-        span = _tracer.start_span(rpc, context=_sampling.decided, kind=SpanKind.SERVER)
-    elif int(parts[3], 16) & TraceFlags.SAMPLED:
-        parent = _PROPAGATOR.extract(metadata, context=_EMPTY)
-        span = _tracer.start_span(rpc, context=parent, kind=SpanKind.SERVER)
+        span = recorder.begin(rpc, SpanKind.SERVER, None)
+    elif recorder is not None and int(parts[3], 16) & TraceFlags.SAMPLED:
+        parent = trace.get_current_span(_PROPAGATOR.extract(metadata, context=_EMPTY))
+        span = recorder.begin(rpc, SpanKind.SERVER, parent.get_span_context())
     else:
         return None, header
     return span, traceparent(span) or ""
@@ -125,8 +127,10 @@ def server_span(rpc: str, metadata: Mapping[str, str]) -> Span:
 
 def client_span(rpc: str) -> Span | None:
     """Return the span of a call to another service, None if what runs now is not sampled."""
-    is_sampled = trace.get_current_span().is_recording()
-    return _tracer.start_span(rpc, kind=SpanKind.CLIENT) if is_sampled else None
+    current, recorder = trace.get_current_span(), _recording.recorder
+    if recorder is None or not current.is_recording():
+        return None
+    return recorder.begin(rpc, SpanKind.CLIENT, current.get_span_context())
 
 
 def end(span: Span, code: str, *, is_error: bool) -> None:
