@@ -13,6 +13,7 @@ threads of one, or others are at work, both servers look slower than they are.
 import argparse
 import asyncio
 import os
+import socket
 import statistics
 import subprocess
 import sys
@@ -90,7 +91,7 @@ def _line(rates: dict[str, float]) -> str:
 
 
 async def _load(
-    process: "subprocess.Popen[str]",
+    process: "subprocess.Popen[bytes]",
     address: str,
     folder: Path,
     token: str,
@@ -119,6 +120,7 @@ async def _load(
             until = time.perf_counter() + seconds
             return sum(await asyncio.gather(*(repeat(until) for _ in range(options.concurrency))))
 
+        await asyncio.wait_for(channel.channel_ready(), 20)
         await repeat_side_by_side(0.3)
         begin, cpu_begin = time.perf_counter(), _cpu_seconds(process)
         calls = await repeat_side_by_side(options.seconds)
@@ -149,26 +151,27 @@ def _issue_token(folder: Path) -> str:
 @contextmanager
 def _server(
     kind: str, folder: Path, collector: str
-) -> Iterator[tuple["subprocess.Popen[str]", str]]:
+) -> Iterator[tuple["subprocess.Popen[bytes]", str]]:
     environ = os.environ | {
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector,
         "OTEL_EXPORTER_OTLP_INSECURE": "true",
     }
-    command = [sys.executable, rpc_server.__file__, kind, str(folder)]
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    command = [sys.executable, rpc_server.__file__, kind, str(folder), address]
     with (
         (folder / f"{kind}.log").open("wb") as log,
         subprocess.Popen(  # noqa: S603  # our own program
-            command, env=environ, stdout=log, stderr=subprocess.PIPE, text=True
+            command, env=environ, stdout=log
         ) as process,
     ):
-        assert process.stderr is not None
         try:
-            yield process, process.stderr.readline().strip()
+            yield process, address
         finally:
             process.kill()
 
 
-def _cpu_seconds(process: "subprocess.Popen[str]") -> float:
+def _cpu_seconds(process: "subprocess.Popen[bytes]") -> float:
     stat = Path(f"/proc/{process.pid}/stat").read_text(encoding="ascii")
     user, system = stat.rpartition(")")[2].split()[11:13]
     return (int(user) + int(system)) / _TICKS

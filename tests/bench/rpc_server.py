@@ -1,14 +1,13 @@
-"""The server side of `rpc.py`: `python tests/bench/rpc_server.py bare|mesh FOLDER`.
+"""The server side of `rpc.py`: `python tests/bench/rpc_server.py bare|mesh FOLDER ADDRESS`.
 
-Both serve the same handler over TLS on a free port, printed to standard error: `bare` is a
-grpc.aio server and nothing else, `mesh` is the whole runtime behind mTLS.
+Both serve the same handler over TLS: `bare` is a grpc.aio server and nothing else, `mesh` is a
+process of the mesh as any other, with mTLS.
 """
 
-import asyncio
 import os
 import sys
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,7 @@ import grpc.aio
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from services.mesh import clients, logs, run, server, traces
-from services.mesh.app import App
+from services.mesh import run
 from services.mesh.settings import MeshSettings
 from souk.order.v1 import order_pb2, order_service_pb2
 
@@ -58,7 +56,7 @@ def servicer() -> object:
     return type("Orders", (), {**rpcs, "GetOrder": get_order})()
 
 
-async def serve_bare(folder: Path) -> int:
+async def serve_bare(folder: Path, address: str) -> int:
     """Serve the handler and nothing else."""
     instance = grpc.aio.server()
 
@@ -76,43 +74,41 @@ async def serve_bare(folder: Path) -> int:
     credentials = grpc.ssl_server_credentials(
         [((folder / "order-key.pem").read_bytes(), (folder / "order.pem").read_bytes())]
     )
-    port = instance.add_secure_port("127.0.0.1:0", credentials)
+    instance.add_secure_port(address, credentials)
     await instance.start()
-    _tell(f"127.0.0.1:{port}")
     await instance.wait_for_termination()
     return 0
 
 
-async def serve_mesh(folder: Path) -> int:
-    """Serve the handler as every service of the mesh is served."""
-    settings = MeshSettings(
-        listen="127.0.0.1:0",
-        tls_ca=folder / "ca.pem",
-        tls_cert=folder / "order.pem",
-        tls_key=folder / "order-key.pem",
-        drain_wait=timedelta(0),
-    )
-    logs.configure("order", settings)
-    public = serialization.load_pem_public_key((folder / "token.pem").read_bytes())
-    assert isinstance(public, Ed25519PublicKey)
+def mesh_process(folder: Path) -> run.Process[MeshSettings]:
+    """Return the process of a service of the mesh."""
 
     async def keys() -> Mapping[str, bytes]:
+        public = serialization.load_pem_public_key((folder / "token.pem").read_bytes())
+        assert isinstance(public, Ed25519PublicKey)
         return {KEY_ID: public.public_bytes_raw()}
 
-    app = App(servicers={SERVICE: servicer()}, keys=keys)
-    with traces.recording("order", settings):
-        async with clients.open_mesh("order", settings) as mesh, server.serving(app, mesh) as at:
-            _tell(at.address)
-            await asyncio.Event().wait()
-    return 0
+    @asynccontextmanager
+    async def build(_settings: MeshSettings, _mesh: run.Mesh) -> AsyncIterator[run.App]:
+        yield run.App(servicers={SERVICE: servicer()}, keys=keys)
+
+    return run.Process(name="order", settings=MeshSettings, build=build)
 
 
-def _tell(address: str) -> None:
-    sys.stderr.write(f"{address}\n")
-    sys.stderr.flush()
+def main(kind: str, folder: Path, address: str) -> None:
+    """Serve on one core until killed; `mesh` as any service is started."""
+    os.sched_setaffinity(0, {CPU})
+    if kind == "bare":
+        run.run(serve_bare(folder, address))
+    os.environ |= {
+        "SOUK_LISTEN": address,
+        "SOUK_METRICS_LISTEN": "127.0.0.1:0",
+        "SOUK_TLS_CA": str(folder / "ca.pem"),
+        "SOUK_TLS_CERT": str(folder / "order.pem"),
+        "SOUK_TLS_KEY": str(folder / "order-key.pem"),
+    }
+    run.main(mesh_process(folder), [])
 
 
 if __name__ == "__main__":
-    os.sched_setaffinity(0, {CPU})
-    kind, path = sys.argv[1:]
-    run.run({"bare": serve_bare, "mesh": serve_mesh}[kind](Path(path)))
+    main(sys.argv[1], Path(sys.argv[2]), sys.argv[3])
