@@ -183,6 +183,18 @@ async def test_right_address_at_last(wrong: list[str]) -> None:
                     await asyncio.sleep(0.05)
 
 
+@pytest.mark.parametrize("name", ["nowhere.invalid", "x" * 70, "a..b"])
+async def test_no_name(name: str) -> None:
+    """What is no name, or nobody's, is UNAVAILABLE, by the system's own resolver."""
+    async with grpc.aio.insecure_channel("127.0.0.1:1") as channel:
+        target = Target(name=name, port=1, context=None)
+        transport = NativeTransport(target, {}, GrpcTransport(channel))
+        try:
+            assert code_pb2.UNAVAILABLE == await _code(transport, seconds=30)
+        finally:
+            await transport.close()
+
+
 async def test_no_address() -> None:
     """A name that leads nowhere is UNAVAILABLE, long before the deadline."""
     async with _native(Target(name="nowhere", port=1, context=None), []) as transport:

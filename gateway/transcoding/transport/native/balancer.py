@@ -20,7 +20,7 @@ from gateway.transcoding.errors import StatusError
 from gateway.transcoding.transport.native.answer import failure
 from gateway.transcoding.transport.native.backoff import Backoff
 from gateway.transcoding.transport.native.connection import Connection
-from gateway.transcoding.transport.native.subchannel import State, Subchannel, Target
+from gateway.transcoding.transport.native.subchannel import State, Subchannel, Target, cancel
 
 # Names are not asked for more often than this, whatever happens to the connections.
 _RESOLUTION_SECONDS: Final = 2.0
@@ -37,11 +37,11 @@ def unreachable() -> StatusError:
 
 
 Resolve = Callable[[Target], Awaitable[list[str]]]
-"""Gives the addresses of a target. Raises OSError."""
+"""Gives the addresses of a target. Raises OSError or UnicodeError."""
 
 
 async def resolve(target: Target) -> list[str]:
-    """Asks the system's resolver. Raises OSError."""
+    """Asks the system's resolver. Raises OSError, or UnicodeError for what cannot be a name."""
     found = await asyncio.get_running_loop().getaddrinfo(
         target.name, target.port, type=socket.SOCK_STREAM
     )
@@ -86,8 +86,7 @@ class Balancer:
     async def close(self, grace_seconds: float) -> None:
         """Lets calls under way end within so many seconds, and hangs up."""
         if self._resolving is not None:
-            self._resolving.cancel()
-            await asyncio.gather(self._resolving, return_exceptions=True)
+            await cancel(self._resolving)
         self._ready, self._has_failed = (), True
         self._settled.set()
         for task in self._leaving:
@@ -107,7 +106,7 @@ class Balancer:
         while True:
             self._stale.clear()
             addresses: list[str] = []
-            with contextlib.suppress(OSError, TimeoutError):
+            with contextlib.suppress(OSError, TimeoutError, UnicodeError):
                 async with asyncio.timeout(_RESOLVE_SECONDS):
                     addresses = await self._resolve(self._target)
             if addresses:

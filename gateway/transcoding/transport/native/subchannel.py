@@ -23,6 +23,7 @@ _STABLE_SECONDS: Final = 1.0
 _INITIAL_SECONDS: Final = 0.1
 _MAX_SECONDS: Final = 3.0
 _MULTIPLIER: Final = 1.6
+_CANCEL_SECONDS: Final = 1.0
 
 
 class State(enum.Enum):
@@ -65,8 +66,7 @@ class Subchannel:
     async def close(self, grace_seconds: float) -> None:
         """Lets calls under way end within so many seconds, and hangs up."""
         self._on_change = _nothing
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await cancel(self._task)
         connections = list(self._connections)
         for connection in connections:
             connection.drain()
@@ -89,7 +89,8 @@ class Subchannel:
             self._retired = asyncio.Event()
             try:
                 connection = await self._connect()
-            except (OSError, TimeoutError):
+            except (OSError, TimeoutError, UnicodeError):
+                # UnicodeError: the target's name is none.
                 self._change(State.TRANSIENT_FAILURE, None)
                 await asyncio.sleep(backoff.next_seconds())
                 continue
@@ -103,7 +104,7 @@ class Subchannel:
                 await asyncio.sleep(backoff.next_seconds())
 
     async def _connect(self) -> Connection:
-        """Raises OSError, of which ssl.SSLError is one, or TimeoutError."""
+        """Raises OSError, of which ssl.SSLError is one, TimeoutError or UnicodeError."""
         retired = self._retired
         target = self._target
 
@@ -139,6 +140,13 @@ class Subchannel:
     def _change(self, state: State, connection: Connection | None) -> None:
         self.state, self.connection = state, connection
         self._on_change()
+
+
+async def cancel(task: "asyncio.Task[None]") -> None:
+    """Cancels a task until it has ended: on Python 3.11 one cancellation may be lost."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=_CANCEL_SECONDS)
 
 
 def _nothing() -> None:
