@@ -193,4 +193,3 @@ async def _stop_signal() -> None:
     await arrived.wait()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.remove_signal_handler(number)
-        signal.signal(number, signal.SIG_DFL)
