@@ -55,7 +55,7 @@ def token(subject: str = "ann", roles: Iterable[str] = (), **changes: Any) -> st
         "roles": list(roles),
         "sid": "session-1",
         "nbf": now,
-        "exp": now + 60,
+        "exp": now + 3600,
     }
     headers = {"typ": "at+jwt", "kid": KEY_ID}
     return jwt.encode(claims | changes, SIGNING_KEY, algorithm="EdDSA", headers=headers)

@@ -20,9 +20,9 @@ from tests.integration.gateway.transports import KINDS, Calls, call, context_of,
 pytestmark = pytest.mark.timeout(60)
 
 
-async def _code(transport: Transport, seconds: float = 10) -> int:
+async def _code(transport: Transport, seconds: float = 10, method: str = "Echo") -> int:
     try:
-        await transport.unary(call("Echo", timeout=seconds), b"")
+        await transport.unary(call(method, timeout=seconds), b"")
     except StatusError as error:
         return error.status.code
     return code_pb2.OK
@@ -199,3 +199,19 @@ async def test_no_address() -> None:
     """A name that leads nowhere is UNAVAILABLE, long before the deadline."""
     async with _native(Target(name="nowhere", port=1, context=None), []) as transport:
         assert code_pb2.UNAVAILABLE == await _code(transport, seconds=30)
+
+
+async def test_renewal() -> None:
+    """Calls under way end on the connections they began on; new ones go over new connections."""
+    calls = Calls()
+    async with calls.served() as port, opened("native", port) as transport:
+        assert isinstance(transport, NativeTransport)
+        under_way = asyncio.create_task(_code(transport, seconds=1, method="Hang"))
+        async with asyncio.timeout(5):
+            await calls.hanging.wait()
+        former = transport.renew(Target(name="127.0.0.1", port=port, context=None))
+        closing = asyncio.create_task(former.close(10))
+        assert code_pb2.OK == await _code(transport)
+        assert code_pb2.DEADLINE_EXCEEDED == await under_way
+        async with asyncio.timeout(5):
+            await closing

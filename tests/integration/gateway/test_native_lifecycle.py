@@ -9,7 +9,6 @@ from google.rpc import code_pb2
 
 from gateway.transcoding.errors import StatusError
 from gateway.transcoding.transport import Transport
-from gateway.transcoding.transport.native import NativeTransport, Target
 from tests.integration.gateway.transports import KINDS, SERVICE, Calls, call, opened
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.parametrize("kind", KINDS)]
@@ -192,21 +191,3 @@ async def test_deadline_over_retries(kind: str) -> None:
     calls = Calls(failures=9, pushback="5000")
     async with calls.served() as port, opened(kind, port, config=_retrying()) as transport:
         assert code_pb2.DEADLINE_EXCEEDED == await _code(transport, "Flaky", seconds=0.3)
-
-
-async def test_renewal(kind: str) -> None:
-    """Calls under way end on the connections they began on; new ones go over new connections."""
-    if kind != "native":
-        pytest.skip("grpc.aio's channel is renewed by its owner")
-    calls = Calls()
-    async with calls.served() as port, opened(kind, port) as transport:
-        assert isinstance(transport, NativeTransport)
-        under_way = asyncio.create_task(_code(transport, "Hang", seconds=1))
-        async with asyncio.timeout(5):
-            await calls.hanging.wait()
-        former = transport.renew(Target(name="127.0.0.1", port=port, context=None))
-        closing = asyncio.create_task(former.close(10))
-        assert code_pb2.OK == await _code(transport, "Echo")
-        assert code_pb2.DEADLINE_EXCEEDED == await under_way
-        async with asyncio.timeout(5):
-            await closing

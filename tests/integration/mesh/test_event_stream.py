@@ -26,6 +26,7 @@ from services.mesh.ids import new_id
 from services.mesh.stream_trim import trim
 from souk.mesh.v1.event_pb2 import Event
 from souk.order.v1.order_events_pb2 import OrderCreated
+from tests.cancellation import end
 from tests.conftest import Eventually
 
 GROUP = "notification"
@@ -102,9 +103,7 @@ class Shop:
         try:
             yield
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await end([task])
 
     async def add(self, event_id: str | None = None) -> str:
         """Publishes an event and returns its id."""

@@ -27,6 +27,7 @@ from services.mesh.ids import new_id
 from services.mesh.relay import Relay
 from souk.mesh.v1.event_pb2 import Event
 from souk.order.v1.order_events_pb2 import OrderCreated
+from tests.cancellation import end
 from tests.conftest import Eventually
 
 ORDER = new_id()
@@ -109,9 +110,7 @@ async def relaying(db: Database, redis: Redis, stream: str) -> AsyncIterator[Non
     try:
         yield
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        await end([task])
 
 
 async def test_envelope(db: Database, redis: Redis, unique: str, eventually: Eventually) -> None:

@@ -6,7 +6,7 @@ it. Its workers run in `shop.working()`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -44,6 +44,7 @@ from services.user.store import UserStore
 from souk.notification.v1 import notification_pb2
 from souk.notification.v1 import notification_service_pb2 as pb
 from souk.order.v1.order_events_pb2 import OrderConfirmed, OrderCreated
+from tests.cancellation import end
 from tests.conftest import Eventually
 
 STREAM = "souk:events:order"
@@ -144,7 +145,7 @@ class Shop:
             yield
             await self.eventually(published)
         finally:
-            await _end([relay])
+            await end([relay])
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
@@ -153,7 +154,7 @@ class Shop:
         try:
             yield
         finally:
-            await _end(tasks)
+            await end(tasks)
         assert all(task.cancelled() for task in tasks)
 
     async def listed(self, user_id: str, **fields: Any) -> list[notification_pb2.Notification]:
@@ -200,15 +201,6 @@ class SignedIn:
 
     def __exit__(self, *_: object) -> None:
         identity.serve_as(self._before)
-
-
-async def _end(tasks: Sequence[asyncio.Future[None]]) -> None:
-    """Cancels tasks until they end, since one cancellation may be lost (`services.mesh.run`)."""
-    pending = set(tasks)
-    while pending:
-        for task in pending:
-            task.cancel()
-        _, pending = await asyncio.wait(pending, timeout=0.5)
 
 
 def _about(order_id: UUID, user_id: str) -> dict[str, Any]:
