@@ -60,6 +60,7 @@ async def answering(
     each answer.
     """
     tasks: set[asyncio.Task[None]] = set()
+    ended = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -68,6 +69,9 @@ async def answering(
         try:
             # A cancelled task would be reported by the stream's own callback.
             with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+                # One that was accepted at the very end begins to be served only after it.
+                if ended.is_set():
+                    return
                 writer.write(greeting)
                 await _talk(reader, writer, answer, on_message, hangs_up=hangs_up)
         finally:
@@ -79,6 +83,7 @@ async def answering(
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+        ended.set()
         for task in list(tasks):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
