@@ -10,7 +10,6 @@ all that the mesh puts before a servicer, and `--upstream` names the address
 import asyncio
 import json
 import re
-import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -200,7 +199,7 @@ async def _answer_until_signal(
         asgi.application(handler), drain_seconds=environment.drain_grace.total_seconds()
     )
     serving = asyncio.create_task(server.serve(sockets=[listening]), name="http")
-    stop = asyncio.create_task(_stop_signal(), name="stop signal")
+    stop = asyncio.create_task(mesh_run.stop_signal(), name="stop signal")
     await asyncio.wait({serving, stop}, return_when=asyncio.FIRST_COMPLETED)
     stop.cancel()
     pages.is_draining = True
@@ -209,15 +208,3 @@ async def _answer_until_signal(
         await asyncio.sleep(environment.drain_wait.total_seconds())
     server.should_exit = True
     await serving
-
-
-async def _stop_signal() -> None:
-    """Returns at the first SIGTERM or SIGINT; the next one has its usual, immediate effect."""
-    loop = asyncio.get_running_loop()
-    arrived = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, arrived.set)
-    await arrived.wait()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.remove_signal_handler(number)
-        signal.signal(number, signal.SIG_DFL)

@@ -28,20 +28,11 @@ from gateway.transcoding.transport.native import NativeTransport, Target
 from gateway.transcoding.transport.native import tls as native_tls
 from services.mesh import tls
 from services.mesh.address import host_and_port
+from services.mesh.clients import CHANNEL_OPTIONS
 from services.mesh.interceptors.identity import SERVICE_KEY
 from services.mesh.service_config import service_config
 from services.mesh.tls import CredentialFiles, Credentials
 
-_CHANNEL_OPTIONS: Final = (
-    ("grpc.service_config_disable_resolution", 1),
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 1_000),
-    ("grpc.max_reconnect_backoff_ms", 3_000),
-    # A renewed channel shall not be given the old connection.
-    ("grpc.use_local_subchannel_pool", 1),
-)
 _RENEWAL_SECONDS: Final = 10.0
 _RETIRING_SECONDS: Final = 30.0
 
@@ -181,7 +172,7 @@ class Upstreams:
 
     def _connect(self, address: str, contracts: Iterable[ServiceDescriptor]) -> grpc.aio.Channel:
         config = json.dumps(self._config(contracts))
-        options = (*_CHANNEL_OPTIONS, ("grpc.service_config", config))
+        options = (*CHANNEL_OPTIONS, ("grpc.service_config", config))
         if self._trust is None:
             return grpc.aio.insecure_channel(f"dns:///{address}", options)
         credentials = self._trust.channel_credentials(self._known)

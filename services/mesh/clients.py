@@ -25,7 +25,7 @@ from services.mesh.service_config import service_config
 from services.mesh.settings import MeshSettings
 from services.mesh.status import error_from_call
 
-_OPTIONS = (
+CHANNEL_OPTIONS = (
     # Whatever a name server says, the contract is what counts.
     ("grpc.service_config_disable_resolution", 1),
     ("grpc.keepalive_time_ms", 30_000),
@@ -36,6 +36,8 @@ _OPTIONS = (
     # A renewed channel shall not be given the old connection.
     ("grpc.use_local_subchannel_pool", 1),
 )
+"""The options of every channel of the mesh."""
+
 _RETIRED_SECONDS = 30.0
 _PERIOD_SECONDS = 10.0
 
@@ -100,7 +102,7 @@ class _Channels:
     def _connect(self, service: str, contracts: Iterable[ServiceDescriptor]) -> grpc.aio.Channel:
         target = self._targets.get(service, f"dns:///{service}:50051")
         config = json.dumps(service_config(contracts, timeouts=False))
-        options = (*_OPTIONS, ("grpc.service_config", config))
+        options = (*CHANNEL_OPTIONS, ("grpc.service_config", config))
         if self._credentials is None:
             return grpc.aio.insecure_channel(target, options)
         return grpc.aio.secure_channel(

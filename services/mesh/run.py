@@ -39,6 +39,7 @@ __all__ = [
     "main",
     "run",
     "serving",
+    "stop_signal",
 ]
 
 S = TypeVar("S", bound=MeshSettings)
@@ -122,7 +123,7 @@ async def _migrate(process: Process[S], values: S) -> int:
 
 
 async def _serve(process: Process[S], values: S) -> int:
-    stop = asyncio.create_task(_stop_signal(), name="stop signal")
+    stop = asyncio.create_task(stop_signal(), name="stop signal")
     async with serving(process, values) as workers:
         # What start-up made lives as long as the process. Walking it at each full collection would
         # hold up every call by about 30 ms.
@@ -184,7 +185,7 @@ async def _run(worker: Worker) -> None:
     await worker()
 
 
-async def _stop_signal() -> None:
+async def stop_signal() -> None:
     """Return at the first SIGTERM or SIGINT; the next one has its usual, immediate effect."""
     loop = asyncio.get_running_loop()
     arrived = asyncio.Event()
