@@ -9,7 +9,7 @@ from typing import Final
 from gateway.settings import NAME
 from gateway.transcoding.descriptors import Descriptors, Faults, Method
 from gateway.transcoding.errors import Headers, StatusError
-from gateway.transcoding.transcoder import Admit, Terms
+from gateway.transcoding.terms import Admit, Terms
 from services.mesh import policy
 from services.mesh.access_token import Verifier
 from services.mesh.errors import DomainError

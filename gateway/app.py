@@ -34,8 +34,9 @@ from gateway.transcoding.codec import Codec
 from gateway.transcoding.descriptors import Descriptors, Method
 from gateway.transcoding.http import HttpRequest, HttpResponse
 from gateway.transcoding.router import Router
+from gateway.transcoding.terms import Terms
 from gateway.transcoding.transcoder import Options as TranscoderOptions
-from gateway.transcoding.transcoder import Terms, Transcoder
+from gateway.transcoding.transcoder import Transcoder
 from services.mesh import jwks, logs, metrics, traces
 from services.mesh import run as mesh_run
 from services.mesh.access_token import Verifier

@@ -6,50 +6,31 @@ Everything that depends on the binding alone is built at start; a request pays f
 """
 
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from gateway.transcoding import body, etag, fields, metadata, streaming
+from gateway.transcoding import body, etag, fields, metadata
 from gateway.transcoding.bindings import Binding
 from gateway.transcoding.body import Limits
 from gateway.transcoding.codec import Codec
 from gateway.transcoding.descriptors import Descriptors, Faults, Method
-from gateway.transcoding.errors import (
-    Headers,
-    StatusError,
-    internal,
-    method_not_allowed,
-    not_found,
-)
+from gateway.transcoding.errors import StatusError, method_not_allowed, not_found
 from gateway.transcoding.etag import TagStyles
-from gateway.transcoding.http import Chunks, HttpRequest, HttpResponse, accepts, header
+from gateway.transcoding.http import HttpRequest, HttpResponse, header
 from gateway.transcoding.json_message import JsonReader
 from gateway.transcoding.percent import Decoding
 from gateway.transcoding.request import HeaderField, RequestBinder, RequestHead
-from gateway.transcoding.response import ResponseWriter, content_type, write_error
+from gateway.transcoding.response import ResponseWriter, write_error
+from gateway.transcoding.route import Route
 from gateway.transcoding.router import Match, Router
-from gateway.transcoding.streaming import EVENT_STREAM, NDJSON, Lookahead
-from gateway.transcoding.transport import Call, Messages, Reply, ReplyStream, Transport
+from gateway.transcoding.stream_call import StreamCalls
+from gateway.transcoding.terms import Terms
+from gateway.transcoding.transport import Call, Transport
 
-_FIRST_MESSAGE_SECONDS: Final = 2.0
-_ID_DIGITS: Final = 19
 # AIP-155: the field that makes a repeated call the same call.
 _REQUEST_ID: Final = "request_id"
-
-Admit = Callable[[Headers], Awaitable[None]]
-"""Raises StatusError if the caller may not make the call."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """How a method may be called."""
-
-    deadline_seconds: float | None = None
-    """None lets it take as long as it takes."""
-    admit: Admit | None = None
-    """None admits everybody."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,15 +43,6 @@ class Options:
     denied_metadata: re.Pattern[str] | None = None
     """Metadata keys that a client must not set, besides those nobody lets it set."""
     terms: Callable[[Method], Terms] = lambda _: Terms()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Route:
-    binding: Binding
-    binder: RequestBinder
-    writer: ResponseWriter
-    transport: Transport
-    terms: Terms
 
 
 class Transcoder:
@@ -88,6 +60,7 @@ class Transcoder:
         self._codec = Codec(descriptors.files)
         self._router = router
         self._options = options
+        self._streams = StreamCalls(codec=self._codec, limits=options.limits)
         missing = {binding.method.service for binding in bindings} - transports.keys()
         if missing:
             raise Faults(f"{service}: no upstream serves it" for service in sorted(missing))
@@ -100,9 +73,9 @@ class Transcoder:
 
     def _route(
         self, binding: Binding, reader: JsonReader, tags: TagStyles, transport: Transport
-    ) -> _Route:
+    ) -> Route:
         terms = self._options.terms(binding.method)
-        return _Route(
+        return Route(
             binding=binding,
             binder=RequestBinder(
                 binding,
@@ -131,7 +104,7 @@ class Transcoder:
         return response
 
     async def _answer(
-        self, request: HttpRequest, route: _Route, segments: list[str]
+        self, request: HttpRequest, route: Route, segments: list[str]
     ) -> HttpResponse:
         if route.terms.admit is not None:
             await route.terms.admit(request.headers)
@@ -145,90 +118,10 @@ class Transcoder:
             ),
         )
         if method.client_streaming or method.server_streaming:
-            return await self._answer_stream(request, route, head, call)
+            return await self._streams.answer(request, route, head, call)
         message = route.binder.bind(head, await body.read(request, self._options.limits))
         reply = await route.transport.unary(call, message)
         return route.writer.write(reply, request.headers, request.method)
-
-    async def _answer_stream(
-        self, request: HttpRequest, route: _Route, head: RequestHead, call: Call
-    ) -> HttpResponse:
-        replies = route.transport.stream(call, await self._requests(request, route, head))
-        messages = Lookahead(aiter(replies))
-        try:
-            if route.binding.method.server_streaming:
-                return await self._answer_many(request, route, replies, messages)
-            reply = await _only_reply(replies, messages)
-        except BaseException:
-            await _close(messages, replies)
-            raise
-        return route.writer.write(reply, request.headers, request.method)
-
-    async def _requests(
-        self, request: HttpRequest, route: _Route, head: RequestHead
-    ) -> bytes | Messages:
-        limits = self._options.limits
-        if not route.binding.method.client_streaming or route.binding.body is None:
-            return route.binder.bind(head, await body.read(request, limits))
-        values = streaming.read_values(body.stream(request, limits), limits.body_bytes)
-        return streaming.mapped(values, route.binder.start(head))
-
-    async def _answer_many(
-        self, request: HttpRequest, route: _Route, replies: ReplyStream, messages: Lookahead
-    ) -> HttpResponse:
-        # A call that fails before its first message fails with a status line of its own. One that
-        # is silent is answered all the same, so that the client knows that it is on.
-        is_known = await messages.is_ready(_FIRST_MESSAGE_SECONDS) or route.writer.is_raw
-        failure = messages.failure()
-        if failure is not None:
-            raise failure
-        headers = metadata.to_headers(await replies.headers(), ()) if is_known else []
-        if route.writer.is_raw:
-            first = route.writer.raw(await anext(messages, b""))
-            headers.append((b"content-type", content_type(first)))
-            frames = _raw(first.data, messages, route.writer)
-        else:
-            texts = Lookahead(streaming.mapped(messages, route.writer.to_json))
-            wants_events = accepts(request.headers, EVENT_STREAM)
-            headers.append((b"content-type", (EVENT_STREAM if wants_events else NDJSON).encode()))
-            headers.append((b"cache-control", b"no-store"))
-            # Tells nginx and its kin to pass messages on as they come.
-            headers.append((b"x-accel-buffering", b"no"))
-            frames = (
-                streaming.to_events(texts, self._codec, after=_last_event(request.headers))
-                if wants_events
-                else streaming.to_ndjson(texts, self._codec)
-            )
-        return HttpResponse(status=200, headers=headers, body=_closing(frames, messages, replies))
-
-
-async def _only_reply(replies: ReplyStream, messages: Lookahead) -> Reply:
-    """Takes the one answer of a client-streaming call, and the status after it."""
-    message = await anext(messages, None)
-    if message is None or await anext(messages, None) is not None:
-        raise internal()
-    return Reply(message=message, headers=await replies.headers(), trailers=replies.trailers)
-
-
-async def _raw(first: bytes, messages: Lookahead, writer: ResponseWriter) -> Chunks:
-    """Gives the data of raw bodies. A failure cuts the answer off, having no other way to show."""
-    yield first
-    async for message in messages:
-        yield writer.raw(message).data
-
-
-async def _closing(frames: Chunks, messages: Lookahead, replies: ReplyStream) -> Chunks:
-    """Ends the call when the answer ends, or when the client goes away."""
-    try:
-        async for frame in frames:
-            yield frame
-    finally:
-        await _close(messages, replies)
-
-
-async def _close(messages: Lookahead, replies: ReplyStream) -> None:
-    await messages.aclose()
-    await replies.aclose()
 
 
 def _unmatched(method: str, allow: frozenset[str]) -> HttpResponse:
@@ -238,11 +131,6 @@ def _unmatched(method: str, allow: frozenset[str]) -> HttpResponse:
         raise method_not_allowed(allow)
     allowed = ", ".join(sorted({*allow, "OPTIONS"}))
     return HttpResponse(status=204, headers=[(b"allow", allowed.encode())])
-
-
-def _last_event(headers: Headers) -> int:
-    text = header(headers, b"last-event-id") or ""
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < _ID_DIGITS else 0
 
 
 def _header_fields(binding: Binding, tags: TagStyles) -> tuple[HeaderField, ...]:
