@@ -28,11 +28,10 @@ from gateway.settings import NAME, GatewaySettings, Options
 from gateway.storefront import app as storefront
 from gateway.telemetry import told
 from gateway.transcoding import asgi, bindings, compression, descriptors, reflection
-from gateway.transcoding.asgi import Handler
 from gateway.transcoding.bindings import Binding
 from gateway.transcoding.codec import Codec
 from gateway.transcoding.descriptors import Descriptors, Method
-from gateway.transcoding.http import HttpRequest, HttpResponse
+from gateway.transcoding.http import Answer, Handler, HttpRequest, finished
 from gateway.transcoding.router import Router
 from gateway.transcoding.terms import Terms
 from gateway.transcoding.transcoder import Options as TranscoderOptions
@@ -168,10 +167,10 @@ def _verifier(environment: GatewaySettings, upstreams: Upstreams) -> Verifier:
 
 
 def _compressed(handler: Handler) -> Handler:
-    async def handle(request: HttpRequest) -> HttpResponse:
-        response = await handler(request)
-        compression.compress(response, request.headers)
-        return response
+    def handle(request: HttpRequest) -> Answer:
+        return finished(
+            handler(request), partial(compression.compress, request_headers=request.headers)
+        )
 
     return handle
 

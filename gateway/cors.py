@@ -3,9 +3,15 @@
 from collections.abc import Sequence
 from typing import Final
 
-from gateway.transcoding.asgi import Handler
 from gateway.transcoding.errors import Headers
-from gateway.transcoding.http import HttpRequest, HttpResponse, header
+from gateway.transcoding.http import (
+    Answer,
+    Handler,
+    HttpRequest,
+    HttpResponse,
+    finished,
+    header,
+)
 
 _ANY: Final = "*"
 _EXPOSED: Final = b"etag, retry-after, www-authenticate, x-request-id"
@@ -22,22 +28,27 @@ def allowing(handler: Handler, origins: Sequence[str]) -> Handler:
         return handler
     known = frozenset(origins)
 
-    async def handle(request: HttpRequest) -> HttpResponse:
+    def handle(request: HttpRequest) -> Answer:
         origin = header(request.headers, b"origin")
         if origin is None or not (_ANY in known or origin in known):
-            return await handler(request)
+            return handler(request)
+        allowed = (_ANY if _ANY in known else origin).encode("latin-1")
         wanted = header(request.headers, b"access-control-request-method")
         if request.method == "OPTIONS" and wanted is not None:
-            response = HttpResponse(status=204, headers=_preflight(request))
-        else:
-            response = await handler(request)
+            headers = [*_preflight(request), *_allowance(allowed)]
+            return HttpResponse(status=204, headers=headers)
+
+        def mark(response: HttpResponse) -> None:
             response.headers.append((b"access-control-expose-headers", _EXPOSED))
-        allowed = _ANY if _ANY in known else origin
-        response.headers.append((b"access-control-allow-origin", allowed.encode("latin-1")))
-        response.headers.append((b"vary", b"origin"))
-        return response
+            response.headers += _allowance(allowed)
+
+        return finished(handler(request), mark)
 
     return handle
+
+
+def _allowance(origin: bytes) -> Headers:
+    return [(b"access-control-allow-origin", origin), (b"vary", b"origin")]
 
 
 def _preflight(request: HttpRequest) -> Headers:

@@ -13,9 +13,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from gateway.transcoding.asgi import Handler
 from gateway.transcoding.errors import Headers
-from gateway.transcoding.http import HttpRequest, HttpResponse
+from gateway.transcoding.http import Answer, Handler, HttpRequest, HttpResponse
 
 ReadinessCheck = Callable[[], Awaitable[bool]]
 
@@ -82,25 +81,25 @@ class Pages:
     def before(self, handler: Handler) -> Handler:
         """Answers the pages' own paths, and leaves all others to `handler`."""
 
-        async def handle(request: HttpRequest) -> HttpResponse:
+        def handle(request: HttpRequest) -> Answer:
             if request.method in ("GET", "HEAD"):
-                page = await self._page(request.path)
+                page = self._page(request.path)
                 if page is not None:
                     return page
-            return await handler(request)
+            return handler(request)
 
         return handle
 
-    async def _page(self, path: str) -> HttpResponse | None:
+    def _page(self, path: str) -> Answer | None:
         if path == "/healthz":
             return _json({"status": "alive"})
         if path == "/readyz":
-            return await self._readiness()
+            return asyncio.get_running_loop().create_task(self._readiness())
         if path == "/openapi.json":
             headers = [_JSON, (b"cache-control", b"no-cache")]
             return HttpResponse(status=200, headers=headers, body=self._document)
         if path in self._files:
-            return await self._file(path)
+            return asyncio.get_running_loop().create_task(self._file(path))
         return None
 
     async def _readiness(self) -> HttpResponse:

@@ -22,10 +22,16 @@ from opentelemetry import trace
 from opentelemetry.trace import Span
 from prometheus_client import Counter, Histogram
 
-from gateway.transcoding.asgi import ClientGone, Handler
 from gateway.transcoding.codec import Codec
 from gateway.transcoding.errors import StatusError
-from gateway.transcoding.http import HttpRequest, HttpResponse, header
+from gateway.transcoding.http import (
+    Answer,
+    ClientGone,
+    Handler,
+    HttpRequest,
+    HttpResponse,
+    header,
+)
 from gateway.transcoding.response import write_error
 from services.mesh import served_call, traces
 
@@ -50,14 +56,18 @@ _is_request_id = re.compile(r"[!-~]{1,128}").fullmatch
 def told(handler: Handler, codec: Codec) -> Handler:
     """Tells of every request that `handler` answers."""
 
-    async def handle(request: HttpRequest) -> HttpResponse:
+    def handle(request: HttpRequest) -> Answer:
+        return asyncio.get_running_loop().create_task(answer(request))
+
+    async def answer(request: HttpRequest) -> HttpResponse:
         begin = time.perf_counter()
         request_id = _request_id(request)
         served_call.name(request_id)
         span = traces.server_span(request.method, _context(request))
         _hand_on(request, request_id, span)
         try:
-            response = await handler(request)
+            given = handler(request)
+            response = given if isinstance(given, HttpResponse) else await given
         except (ClientGone, asyncio.CancelledError):
             traces.end(span, "CANCELLED", is_error=False)
             raise

@@ -8,15 +8,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
-from gateway.transcoding.http import Chunks, HttpRequest, HttpResponse
-
-
-class ClientGone(Exception):
-    """The client went away; half a body must not pass for a whole one."""
-
-
-Handler = Callable[[HttpRequest], Awaitable[HttpResponse]]
-"""Answers a request. Raises nothing but what the request's own body raises."""
+from gateway.transcoding.http import Chunks, ClientGone, Handler, HttpRequest, HttpResponse
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -37,10 +29,12 @@ def application(handler: Handler) -> Callable[[Message, Receive, Send], Awaitabl
             query=scope["query_string"].decode(errors="surrogateescape"),
             headers=scope["headers"],
             chunks=lambda: _chunks(receive),
-            has_body=any(name in _BODY_HEADERS for name, _ in scope["headers"]),
+            body=None if any(name in _BODY_HEADERS for name, _ in scope["headers"]) else b"",
         )
         try:
-            await _respond(request, await handler(request), send)
+            answer = handler(request)
+            response = answer if isinstance(answer, HttpResponse) else await answer
+            await _respond(request, response, send)
         except ClientGone:
             # Nobody is left to answer.
             return

@@ -23,7 +23,7 @@ class Limits:
 
 async def read(request: HttpRequest, limits: Limits) -> bytes:
     """Reads a whole body. Raises StatusError."""
-    if not request.has_body:
+    if request.body == b"":
         return b""
     try:
         async with asyncio.timeout(limits.read_seconds):

@@ -1,37 +1,99 @@
-"""HTTP as the transcoder sees it, whatever server speaks it."""
+"""HTTP as the transcoder sees it, whatever server speaks it.
 
-from collections.abc import AsyncGenerator, Callable
+server -> HttpRequest -> Handler -> HttpResponse, or a Future of it -> server
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from gateway.transcoding.errors import Headers
 
 Chunks = AsyncGenerator[bytes, None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientGone(Exception):
+    """The client went away; half a body must not pass for a whole one."""
+
+
+# Not frozen: a frozen one takes three times as long to make, and one is made for every request.
+@dataclass(slots=True, kw_only=True)
 class HttpRequest:
-    """A request whose body has yet to be read."""
+    """A request."""
 
     method: str
     path: str
     """Still percent-encoded, without the query."""
     query: str
     headers: Headers
+    body: bytes | None
+    """The whole body if it has arrived, empty if there is none; None if `chunks` has to read it."""
     chunks: Callable[[], Chunks]
-    """Reads the body, once. Raises when the client goes away before its end."""
-    has_body: bool
-    """Whether a body was announced (RFC 9112 section 6.3)."""
+    """Reads the body, once, arrived or not. Raises ClientGone if the client leaves before its end.
+
+    What is not read is thrown away after the answer.
+    """
+
+
+class WebSocket(Protocol):
+    """A WebSocket connection that is open (RFC 6455). It is closed when its owner returns."""
+
+    async def receive(self) -> str | bytes | None:
+        """Gives the next message, text or binary; None when the peer has closed or is gone."""
+
+    async def send(self, message: str | bytes) -> None:
+        """Sends a message as text or binary, when the peer has room for it.
+
+        Raises ClientGone if the connection is closed.
+        """
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Closes the connection. `reason` is cut at 123 bytes of UTF-8."""
 
 
 @dataclass(slots=True, kw_only=True)
 class HttpResponse:
-    """An answer. A body of chunks is sent as it comes, and closed if the client goes away."""
+    """An answer. A body of chunks is sent as it comes, and closed if the client goes away.
+
+    The server adds what frames it: content-length or transfer-encoding, connection and date.
+    """
 
     status: int
     headers: Headers = field(default_factory=list)
     body: bytes | Chunks = b""
     rpc: str = ""
     """The full name of the method that answered; empty if none did."""
+    websocket: Callable[[WebSocket], Awaitable[None]] | None = None
+    """With status 101: who speaks on the WebSocket that the client asked for.
+
+    The server checks and answers the handshake; what is no handshake is refused instead. It is
+    cancelled when the client goes away.
+    """
+
+
+Answer = HttpResponse | asyncio.Future[HttpResponse]
+
+Handler = Callable[[HttpRequest], Answer]
+"""Answers a request: at once, or by a Future, which is cancelled when the client goes away.
+
+Neither a coroutine, nor a Task where none is needed. Raises nothing but ClientGone.
+"""
+
+
+def finished(answer: Answer, finish: Callable[[HttpResponse], None]) -> Answer:
+    """Has `finish` complete the response in place, before whoever asks next gets to see it."""
+    if isinstance(answer, HttpResponse):
+        finish(answer)
+        return answer
+
+    def complete(future: asyncio.Future[HttpResponse]) -> None:
+        if not future.cancelled() and future.exception() is None:
+            finish(future.result())
+
+    # Callbacks of a Future run in the order in which they were added.
+    answer.add_done_callback(complete)
+    return answer
 
 
 def header(headers: Headers, name: bytes) -> str | None:

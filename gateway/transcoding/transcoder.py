@@ -5,6 +5,7 @@
 Everything that depends on the binding alone is built at start; a request pays for itself only.
 """
 
+import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from gateway.transcoding.codec import Codec
 from gateway.transcoding.descriptors import Descriptors, Faults, Method
 from gateway.transcoding.errors import StatusError, method_not_allowed, not_found
 from gateway.transcoding.etag import TagStyles
-from gateway.transcoding.http import HttpRequest, HttpResponse, header
+from gateway.transcoding.http import Answer, HttpRequest, HttpResponse, header
 from gateway.transcoding.json_message import JsonReader
 from gateway.transcoding.percent import Decoding
 from gateway.transcoding.request import HeaderField, RequestBinder, RequestHead
@@ -88,8 +89,11 @@ class Transcoder:
             terms=terms,
         )
 
-    async def handle(self, request: HttpRequest) -> HttpResponse:
+    def handle(self, request: HttpRequest) -> Answer:
         """Answers a request. Every failure of a call is an answer, too."""
+        return asyncio.get_running_loop().create_task(self._handle(request))
+
+    async def _handle(self, request: HttpRequest) -> HttpResponse:
         rpc = ""
         try:
             found = self._router.match(request.method, request.path)

@@ -29,7 +29,7 @@ def request(*chunks: bytes, is_cut: bool = False, coding: str = "identity") -> H
         query="",
         headers=[(b"content-encoding", coding.encode())],
         chunks=given,
-        has_body=True,
+        body=None,
     )
 
 
