@@ -16,7 +16,7 @@ from gateway.transcoding import fields, json_text, scalars
 from gateway.transcoding.codec import Codec, NotConvertible
 from gateway.transcoding.errors import StatusError, refuse
 from gateway.transcoding.json_text import Json, Members
-from gateway.transcoding.scalars import BadValue
+from gateway.transcoding.scalars import NULL_VALUE, BadValue, UnknownName
 
 Bound = Mapping[str, Any]
 """What is bound elsewhere: field name to value, or to Bound for a message field."""
@@ -88,7 +88,18 @@ class JsonReader:
             inside.SetInParent()
             self._read_element(inside, field, value, at, depth)
         else:
-            set_scalar(message, field, read_scalar(field, value, at), at)
+            scalar = self._read_scalar(field, value, at)
+            if scalar is not None:
+                set_scalar(message, field, scalar, at)
+
+    def _read_scalar(self, field: FieldDescriptor, value: Json, at: str) -> scalars.Scalar | None:
+        """Reads a scalar; None for an enum's unknown name where what is unknown is ignored."""
+        try:
+            return scalars.from_json(field, value)
+        except BadValue as error:
+            if self.ignore_unknown_fields and isinstance(error, UnknownName):
+                return None
+            raise refuse(at, str(error)) from None
 
     def _compare(
         self,
@@ -102,7 +113,7 @@ class JsonReader:
     ) -> None:
         if isinstance(bound, Mapping):
             self.read_message(getattr(message, field.name), value, at, bound, depth + 1)
-        elif read_scalar(field, value, at) != bound:
+        elif self._read_scalar(field, value, at) != bound:
             raise refuse(at, "differs from the value bound by the path or a header")
 
     def _read_list(
@@ -114,10 +125,12 @@ class JsonReader:
             item_at = f"{at}[{index}]"
             if item is None and not takes_null(field):
                 raise refuse(item_at, "null is no element")
-            if field.message_type is None:
-                append_scalar(into, read_scalar(field, item, item_at), item_at)
-            else:
+            if field.message_type is not None:
                 self._read_element(into.add(), field, item, item_at, depth)
+                continue
+            scalar = self._read_scalar(field, item, item_at)
+            if scalar is not None:
+                append_scalar(into, scalar, item_at)
 
     def _read_map(
         self, into: Any, field: FieldDescriptor, value: Json, at: str, depth: int
@@ -138,12 +151,12 @@ class JsonReader:
             seen.add(key)
             if member is None and not takes_null(value_field):
                 raise refuse(member_at, "null is no value")
-            if value_field.message_type is None:
-                _store(
-                    into.__setitem__, key, read_scalar(value_field, member, member_at), member_at
-                )
-            else:
+            if value_field.message_type is not None:
                 self._read_element(into[key], value_field, member, member_at, depth)
+                continue
+            scalar = self._read_scalar(value_field, member, member_at)
+            if scalar is not None:
+                _store(into.__setitem__, key, scalar, member_at)
 
     def _read_element(
         self, into: Message, field: FieldDescriptor, value: Json, at: str, depth: int
@@ -167,14 +180,6 @@ class JsonReader:
             into.MergeFromString(self.codec.from_json(into.DESCRIPTOR.full_name, plain))
         except (NotConvertible, DecodeError) as error:
             raise fail(str(error)) from None
-
-
-def read_scalar(field: FieldDescriptor, value: Json, at: str) -> scalars.Scalar:
-    """Reads a JSON value of a scalar or enum field. Raises StatusError."""
-    try:
-        return scalars.from_json(field, value)
-    except BadValue as error:
-        raise refuse(at, str(error)) from None
 
 
 def set_scalar(message: Message, field: FieldDescriptor, value: scalars.Scalar, at: str) -> None:
@@ -204,7 +209,7 @@ def takes_null(field: FieldDescriptor) -> bool:
     """Says whether null is a value of the field, where it otherwise means that it is absent."""
     if field.message_type is not None:
         return bool(field.message_type.full_name == "google.protobuf.Value")
-    return field.enum_type is not None and field.enum_type.full_name == "google.protobuf.NullValue"
+    return field.enum_type is not None and field.enum_type.full_name == NULL_VALUE
 
 
 def _join(at: str, name: str) -> str:

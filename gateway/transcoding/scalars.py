@@ -18,13 +18,20 @@ from google.protobuf.descriptor import FieldDescriptor
 
 Scalar = str | bytes | bool | int | float
 
+NULL_VALUE: Final = "google.protobuf.NullValue"
+"""The enum whose one value is JSON's null."""
+
 
 class BadValue(ValueError):
     """The value is none of the field's type. The message says what was expected."""
 
 
+class UnknownName(BadValue):
+    """The enum has no value of this name; a reader may ignore it like an unknown field."""
+
+
 def from_json(field: FieldDescriptor, value: object) -> Scalar:
-    """Reads a parsed JSON value other than null. Raises BadValue."""
+    """Reads a parsed JSON value. Null is one of NullValue only. Raises BadValue."""
     return _JSON[field.type](field, value)
 
 
@@ -90,8 +97,10 @@ def _read_enum(field: FieldDescriptor, value: object) -> int:
     if isinstance(value, str):
         named = enum.values_by_name.get(value)
         if named is None:
-            raise BadValue(f"expected a value of {enum.full_name}")
+            raise UnknownName(f"expected a value of {enum.full_name}")
         return int(named.number)
+    if value is None and enum.full_name == NULL_VALUE:
+        return 0
     return _integer(-(2**31), 2**31, _whole(value))
 
 

@@ -199,6 +199,14 @@ def test_unknown_parameters_can_be_ignored():
     )
 
 
+def test_unknown_names_of_an_enum_are_ignored_like_unknown_fields():
+    """What a newer client's enum names is dropped: the field, the list's element, the entry."""
+    body = b'{"kind": "KIND_NEW", "kinds": ["KIND_ONE", "KIND_NEW"], "text": "a"}'
+    assert {"kinds": ["KIND_ONE"], "text": "a"} == bound(
+        "POST /v1/everything", body, ignore_unknown_fields=True
+    )
+
+
 @pytest.mark.parametrize(
     ("line", "body", "message"),
     [
