@@ -24,7 +24,7 @@ from opentelemetry.trace import SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from prometheus_client import Counter
 
-from services.mesh import backoff, inbox
+from services.mesh import backoff, failpoints, inbox
 from services.mesh.database import Connection, Database
 from services.mesh.errors import Unavailable
 from souk.mesh.v1.event_pb2 import Event
@@ -151,6 +151,7 @@ class EventHandling:
                 await self._handler(conn, event)
             if not first_try:
                 await inbox.forget_tries(conn, event_id)
+            await failpoints.reach("consumer.before_commit")
         _EVENTS.labels(self._stream, "handled" if new else "known").inc()
 
     async def _bury(self, event_id: UUID, letter: DeadLetter) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from services.mesh import backoff
+from services.mesh import backoff, failpoints
 from services.mesh.database import Database
 from services.mesh.errors import DomainError, RemoteError
 from services.mesh.event_handling import (
@@ -143,6 +143,7 @@ class Consumer:
                     _text(fields.get(b"event", b"")),
                     delivered_before=delivered_before,
                 )
+                await failpoints.reach("consumer.before_acknowledge")
             if entry_id is not None:
                 await self._redis.xack(self._stream, self._group, entry_id)
 

@@ -31,7 +31,7 @@ from typing import TypeVar
 
 from google.protobuf.message import Message
 
-from services.mesh import backoff, stored_error
+from services.mesh import backoff, failpoints, stored_error
 from services.mesh.database import Connection, Database
 from services.mesh.errors import Aborted, DomainError, FailedPrecondition
 from services.mesh.fingerprint import fingerprint
@@ -189,6 +189,7 @@ class IdempotencyKeys:
                     raise _in_progress(claim.remaining)
                 case Fresh():
                     response = await effect(conn)
+                    await failpoints.reach("idempotency.before_record")
                     await self.record_response(conn, claim, response)
                     return response
 

@@ -25,7 +25,7 @@ from prometheus_client import Gauge
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from services.mesh import backoff, outbox, stream_trim
+from services.mesh import backoff, failpoints, outbox, stream_trim
 from services.mesh.database import Connection, Database, is_lost
 from services.mesh.errors import DomainError
 
@@ -125,7 +125,9 @@ class Relay:
         """Publishes until nothing is left; returns whether there was anything."""
         any_published = False
         while rows := await conn.fetch(_UNPUBLISHED_EVENTS, _BATCH):
+            await failpoints.reach("outbox.before_publish")
             await self._publish(rows)
+            await failpoints.reach("outbox.before_mark")
             await conn.execute(_MARK, [row["event_id"] for row in rows])
             any_published = True
         return any_published

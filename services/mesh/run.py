@@ -22,7 +22,7 @@ from typing import Any, Generic, NoReturn, TypeVar
 
 import structlog
 
-from services.mesh import clients, logs, server, settings, traces
+from services.mesh import clients, failpoints, logs, server, settings, traces
 from services.mesh.app import App, Check, KeySource, Mesh, Worker
 from services.mesh.policy import ContractError
 from services.mesh.server import CannotListen
@@ -70,6 +70,7 @@ def main(process: Process[S], argv: Sequence[str] | None = None) -> NoReturn:
     command = _command(process, argv)
     try:
         values = settings.load(process.settings)
+        failpoints.arm(os.environ, listen=values.listen)
         logs.configure(process.name, values)
         with traces.recording(process.name, values):
             code = run(_serve(process, values) if command == "serve" else _migrate(process, values))

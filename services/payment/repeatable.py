@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from google.protobuf.message import Message
 
-from services.mesh import idempotency, identity
+from services.mesh import failpoints, idempotency, identity
 from services.mesh.database import Database
 from services.mesh.errors import Unavailable
 from services.mesh.idempotency import (
@@ -66,7 +66,9 @@ class Repeatable:
 
     async def _work(self, claim: Fresh, work: Callable[[str], Awaitable[M]]) -> M:
         try:
+            await failpoints.reach("payment.before_work")
             response = await work(claim.resource)
+            await failpoints.reach("payment.before_answer")
             async with self._db.transaction() as conn:
                 await self._keys.record_response(conn, claim, response)
         except PaymentDeclined as error:
@@ -77,6 +79,7 @@ class Repeatable:
             # Cancellations too. An answer that was recorded all the same stays.
             await self._release(claim)
             raise
+        await failpoints.reach("payment.after_answer")
         return response
 
     async def _claim(self, scope: Scope, request: Message) -> Claim:

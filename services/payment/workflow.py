@@ -12,6 +12,7 @@ way; the provider's event; or the worker. It does no harm when several ask at on
 from datetime import timedelta
 from uuid import UUID
 
+from services.mesh import failpoints
 from services.mesh.amount import Amount
 from services.payment.domain import (
     Outcome,
@@ -108,10 +109,12 @@ class Payments:
 
     async def _settle(self, payment: Payment, operation: Transaction, outcome: Outcome) -> Payment:
         """Returns the payment with the outcome; raises ProviderUnavailable if it is still open."""
+        await failpoints.reach("payment.after_provider", operation.type)
         key = operation.provider_key
         settled = await self._store.change(
             payment.payment_id, lambda each, at: each.settle(key, outcome, at=at)
         )
+        await failpoints.reach("payment.after_settle", operation.type)
         if isinstance(outcome, Unknown) and settled.open_key == key:
             message = "the payment provider has not answered"
             raise ProviderUnavailable(
@@ -120,6 +123,7 @@ class Payments:
         return settled
 
     async def _ask(self, payment: Payment, operation: Transaction) -> Outcome:
+        await failpoints.reach("payment.before_provider", operation.type)
         key, amount = operation.provider_key, operation.amount
         authorization, capture = payment.key("authorize"), payment.key("capture")
         match operation.type:

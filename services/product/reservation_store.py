@@ -13,6 +13,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from services.mesh import failpoints
 from services.mesh.errors import DomainError
 from services.product import documents
 from services.product.documents import commitment_id, ms_from_time, reservation_key
@@ -41,6 +42,7 @@ class ReservationStore:
         What the order has already stands as it is. Raises ProductNotFound, ProductArchived,
         OutOfStock, and ReservationGone if the order's reservation was released.
         """
+        await failpoints.reach("product.before_reserve")
         now = await self._db.now()
         committed = await self._commitments(order_id, quantities)
         expire_times = {product_id: each.expire_time for product_id, each in committed.items()}
@@ -54,6 +56,7 @@ class ReservationStore:
                     change_time=now,
                 )
                 standing = await self._take(product_id, order_id, wanted)
+                await failpoints.reach("product.after_take")
                 if standing is wanted:
                     taken[product_id] = wanted
                 expire_times[product_id] = standing.expire_time
@@ -71,6 +74,7 @@ class ReservationStore:
             for product_id in sorted(product_ids):
                 await self._commit(product_id, order_id, now)
                 done.append(product_id)
+                await failpoints.reach("product.after_commit")
         except ReservationGone:
             for product_id in done:
                 await self._undo_commit(product_id, order_id, now)
@@ -83,6 +87,7 @@ class ReservationStore:
             # Of a product that does not exist, nobody has anything.
             with suppress(ProductNotFound):
                 await self._release(product_id, order_id, now)
+                await failpoints.reach("product.after_release")
 
     async def _take(self, product_id: UUID, order_id: UUID, wanted: Reservation) -> Reservation:
         """Reserve; return `wanted`, or what the order has already."""

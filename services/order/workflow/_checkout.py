@@ -6,7 +6,7 @@ from contextlib import aclosing
 from datetime import timedelta
 from uuid import UUID
 
-from services.mesh import served_call
+from services.mesh import failpoints, served_call
 from services.mesh.database import Database
 from services.mesh.errors import DomainError
 from services.mesh.idempotency import Claim, Fresh, IdempotencyKeys, InProgress, Replay, Scope
@@ -111,11 +111,15 @@ class Checkout:
         """
         try:
             lease = await self._begin(claim, request, user_id)
+            await failpoints.reach("order.after_place")
             order = await self._see_through(UUID(claim.resource), lease)
-            return await self._store_answer(claim, order)
+            await failpoints.reach("order.before_answer")
+            answer = await self._store_answer(claim, order)
+            await failpoints.reach("order.after_answer")
         except BaseException:
             await self._give_up(claim)
             raise
+        return answer
 
     async def _begin(
         self, claim: Fresh, request: CreateOrderRequest, user_id: UUID
@@ -133,6 +137,7 @@ class Checkout:
             else None,
             payment_token=request.payment_token,
         )
+        await failpoints.reach("order.before_place")
         placing = self._orders.place(new, lease=self._leases.duration)
         return await take(placing, give_back=self._release) or await self._acquire(order_id)
 

@@ -23,6 +23,7 @@ from datetime import timedelta
 
 import structlog
 
+from services.mesh import failpoints
 from services.mesh.errors import DomainError
 from services.order.clients import Payments, Refused, Stock, Unanswered
 from services.order.domain import IN_FLIGHT, UNPAID, Order, Reason, State
@@ -88,10 +89,14 @@ class Saga:
         if lease.overdue and order.state in UNPAID:
             return await self._leases.record(lease, order.undo(Reason.TIMED_OUT))
         try:
+            await failpoints.reach("order.before_effect", order.state)
             after = await self._steps[order.state](order)
+            await failpoints.reach("order.after_effect", order.state)
         except Refused as refused:
             after = order.undo(refused.reason, short_product_id=refused.product_id)
-        return await self._leases.record(lease, after)
+        recorded = await self._leases.record(lease, after)
+        await failpoints.reach("order.after_record", after.state)
+        return recorded
 
     async def _reserve_stock(self, order: Order) -> Order:
         await self._stock.reserve(order)
