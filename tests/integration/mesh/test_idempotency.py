@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -22,6 +22,7 @@ from services.mesh.idempotency import (
 from services.mesh.identity import Caller
 from souk.order.v1.order_pb2 import Order
 from souk.order.v1.order_service_pb2 import CreateOrderRequest, CreateOrderResponse
+from tests.conftest import Eventually
 
 SCOPE = Scope(subject="ada", method="souk.order.v1.OrderService/CreateOrder", key="k1")
 REQUEST = CreateOrderRequest(payment_token="tok_ok", request_id="k1")
@@ -75,6 +76,13 @@ async def begin_fresh(db: Database, keys: IdempotencyKeys) -> Fresh:
     claim = await begin(db, keys)
     assert isinstance(claim, Fresh)
     return claim
+
+
+async def lease_until(db: Database) -> datetime:
+    """Returns when the lease of the one key ends."""
+    async with db.connection() as conn:
+        until: datetime = await conn.fetchval("SELECT lease_until FROM idempotency_keys")
+    return until
 
 
 async def end_lease(db: Database) -> None:
@@ -218,6 +226,54 @@ async def test_release(db: Database, keys: IdempotencyKeys) -> None:
     """An attempt that gives up lets the next one go on at once."""
     await keys.release(await begin_fresh(db, keys))
     assert (await begin_fresh(db, keys)).resumed
+
+
+async def test_a_lease_is_prolonged_as_long_as_the_work_lasts(
+    db: Database, eventually: Eventually
+) -> None:
+    """An attempt that takes longer than its lease keeps its key, and no longer than it takes."""
+    keys = IdempotencyKeys(db, lease=timedelta(milliseconds=600))
+    first = await begin_fresh(db, keys)
+
+    async def is_past(moment: datetime) -> bool:
+        async with db.connection() as conn:
+            return bool(await conn.fetchval("SELECT clock_timestamp() > $1", moment))
+
+    until = await lease_until(db)
+    async with keys.keeping(first):
+        await eventually(lambda: is_past(until))
+        assert isinstance(await begin(db, keys), InProgress)
+    until = await lease_until(db)
+    await eventually(lambda: is_past(until))
+    assert (await begin_fresh(db, keys)).attempt == 2
+
+
+async def test_a_worker_answers_for_an_attempt_that_died(
+    db: Database, keys: IdempotencyKeys
+) -> None:
+    """Its answer is what a repetition is given, at once; an attempt that lives on is fenced off."""
+    claim = await begin_fresh(db, keys)
+    async with db.transaction() as conn:
+        await keys.answer(conn, SCOPE, resource="order-8", answer=CreateOrderResponse())
+    assert await keys.answered(SCOPE) is None
+    async with db.transaction() as conn:
+        await keys.answer(conn, SCOPE, resource="order-7", answer=RESPONSE)
+    replay = await begin(db, keys)
+    assert isinstance(replay, Replay)
+    assert replay == await keys.answered(SCOPE)
+    assert replay.body == RESPONSE.SerializeToString(deterministic=True)
+    with pytest.raises(IdempotencyKeyInUse):
+        async with db.transaction() as conn:
+            await keys.record_response(conn, claim, CreateOrderResponse())
+
+
+async def test_an_answer_is_stored_once(db: Database, keys: IdempotencyKeys) -> None:
+    """A worker that comes after the answer changes nothing."""
+    claim = await begin_fresh(db, keys)
+    async with db.transaction() as conn:
+        await keys.record_response(conn, claim, RESPONSE)
+        await keys.answer(conn, SCOPE, resource="order-7", answer=OutOfStock("none are left"))
+    assert (await keys.join(SCOPE)).response(CreateOrderResponse) == RESPONSE
 
 
 async def test_claim_rolls_back(db: Database, keys: IdempotencyKeys) -> None:

@@ -1,31 +1,8 @@
-"""Calls that may be repeated: one effect and one answer per key (AIP-155).
-
-    no row ──claim──▶ begun ──record──▶ answered: a response, or a definitive error
-                        │ the lease ends (crash), or `release`
-                        └──claim──▶ begun again, by another attempt, on the same resource
-
-A key belongs to one caller and one method. A call that fits in one transaction:
-
-    response = await keys.once(scope, request, CreateAddressResponse, effect)   # effect(conn)
-
-A call in several steps commits the claim with its first step, and the answer with its last:
-
-    async with db.transaction() as conn:
-        claim = await keys.claim(conn, scope, request, resource=str(order_id))
-        if isinstance(claim, Fresh) and not claim.resumed:
-            await orders.insert(conn, order_id, ...)
-    match claim:
-        case Replay():     return claim.response(CreateOrderResponse)
-        case InProgress(): return (await keys.join(scope)).response(CreateOrderResponse)
-        case Fresh():      ...             # go on with claim.resource; then record_response,
-                                           # record_error or, if it may succeed later, release
-
-An answer is kept for 72 hours. Every time here is the database's.
-"""
+"""The keys of one service: every query on `idempotency_keys`."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import TypeVar
 
@@ -33,9 +10,17 @@ from google.protobuf.message import Message
 
 from services.mesh import backoff, failpoints, stored_error
 from services.mesh.database import Connection, Database
-from services.mesh.errors import Aborted, DomainError, FailedPrecondition
+from services.mesh.errors import DomainError
 from services.mesh.fingerprint import fingerprint
-from services.mesh.identity import Caller
+from services.mesh.idempotency._claim import (
+    Claim,
+    Fresh,
+    IdempotencyKeyInUse,
+    IdempotencyKeyReused,
+    InProgress,
+    Replay,
+    Scope,
+)
 
 M = TypeVar("M", bound=Message)
 
@@ -71,6 +56,21 @@ _RECORD = """
     RETURNING true
 """
 
+_ANSWER = """
+    UPDATE idempotency_keys
+    SET response = $5, error = $6
+    WHERE subject = $1 AND method = $2 AND key = $3 AND resource = $4
+        AND response IS NULL AND error IS NULL
+"""
+
+_PROLONG = """
+    UPDATE idempotency_keys
+    SET lease_until = clock_timestamp() + $5
+    WHERE subject = $1 AND method = $2 AND key = $3 AND attempts = $4
+        AND response IS NULL AND error IS NULL
+    RETURNING true
+"""
+
 _RELEASE = """
     UPDATE idempotency_keys
     SET lease_until = clock_timestamp()
@@ -85,73 +85,10 @@ _REAP = """
 """
 
 
-class IdempotencyKeyReused(FailedPrecondition):
-    """The key was used before, for another request."""
-
-    reason = "IDEMPOTENCY_KEY_REUSED"
-
-
-class IdempotencyKeyInUse(Aborted):
-    """The same call is being worked on; `retry_after` says when to ask again."""
-
-    reason = "IDEMPOTENCY_KEY_IN_USE"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
-    """Whose key it is: `subject` is a user id or `service:<name>`, `method` a full gRPC name."""
-
-    subject: str
-    method: str
-    key: str
-
-
-def scope(caller: Caller, *, method: str, key: str) -> Scope:
-    """Returns the scope of a call's key: the person's, or the calling service's without one."""
-    return Scope(
-        subject=caller.subject or f"service:{caller.service or ''}", method=method, key=key
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fresh:
-    """The call is ours to do. `resumed`: an earlier attempt began it on `resource` and stopped."""
-
-    scope: Scope
-    attempt: int
-    resource: str
-    resumed: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Replay:
-    """The call was answered before."""
-
-    body: bytes | None
-    error: DomainError | None
-
-    def response(self, kind: type[M]) -> M:
-        """Returns the stored response; raises the stored error if that was the answer."""
-        if self.error is not None:
-            raise self.error
-        return kind.FromString(self.body or b"")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InProgress:
-    """Another attempt is at work on `resource`, and is believed alive for `remaining`."""
-
-    resource: str
-    remaining: timedelta
-
-
-Claim = Fresh | Replay | InProgress
-
-
 class IdempotencyKeys:
     """The keys of one service, in the table `idempotency_keys` of its own database.
 
-    `lease`: how long an attempt is believed to be alive; longer than the longest RPC takes.
+    `lease`: how long an attempt is believed to be alive; `keeping` prolongs it as long as it is.
     `wait`: how long `join` waits for another attempt's answer.
     """
 
@@ -159,7 +96,7 @@ class IdempotencyKeys:
         self,
         db: Database,
         *,
-        lease: timedelta = timedelta(seconds=30),
+        lease: timedelta = timedelta(seconds=3),
         wait: timedelta = timedelta(seconds=2),
     ) -> None:
         self._db = db
@@ -230,7 +167,7 @@ class IdempotencyKeys:
 
         Raises IdempotencyKeyInUse when another attempt has taken over; then nothing may commit.
         """
-        await self._record(conn, claim, response=response.SerializeToString(deterministic=True))
+        await self._record(conn, claim, response)
 
     async def record_error(self, conn: Connection, claim: Fresh, error: DomainError) -> None:
         """Stores a definitive error as the call's answer, as `record_response` does.
@@ -238,7 +175,46 @@ class IdempotencyKeys:
         For failures that a repetition must see again, such as a declined payment. Raise `error`
         after the transaction has committed.
         """
-        await self._record(conn, claim, error=stored_error.json_from_error(error))
+        await self._record(conn, claim, error)
+
+    async def answer(
+        self, conn: Connection, scope: Scope, *, resource: str, answer: Message | DomainError
+    ) -> None:
+        """Stores the answer of a call that somebody else has brought to its end, a worker perhaps.
+
+        Nothing happens if the call is answered, or if the key is not about `resource` any more. An
+        attempt that is still at work finds its own answer refused, and this one by `answered`.
+        """
+        await conn.execute(
+            _ANSWER, scope.subject, scope.method, scope.key, resource, *_columns(answer)
+        )
+
+    async def answered(self, scope: Scope) -> Replay | None:
+        """Returns the call's answer, None if it has none yet."""
+        async with self._db.connection() as conn:
+            found = await self._find(conn, scope)
+        return found if isinstance(found, Replay) else None
+
+    @asynccontextmanager
+    async def keeping(self, claim: Fresh) -> AsyncIterator[None]:
+        """Prolongs the lease for as long as the block runs, so that it can be short.
+
+        A process that dies in the block then keeps its key for one lease, however long the call
+        might have taken. A call shorter than a third of the lease costs nothing.
+        """
+        loop = asyncio.get_running_loop()
+        prolonging: list[asyncio.Task[None]] = []
+        begin = loop.call_later(
+            self._pause, lambda: prolonging.append(loop.create_task(self._prolong(claim)))
+        )
+        try:
+            yield
+        finally:
+            begin.cancel()
+            for task in prolonging:
+                task.cancel()
+            if prolonging:
+                await asyncio.wait(prolonging)
 
     async def release(self, claim: Fresh) -> None:
         """Gives the call up without an answer, so that a repetition goes on at once."""
@@ -266,6 +242,21 @@ class IdempotencyKeys:
             pass
         raise _in_progress(found.remaining if isinstance(found, InProgress) else timedelta(0))
 
+    @property
+    def _pause(self) -> float:
+        """How many seconds may pass before a lease is prolonged."""
+        return self._lease.total_seconds() / 3
+
+    async def _prolong(self, claim: Fresh) -> None:
+        """Prolongs the lease until the call is answered or was taken over."""
+        stands = True
+        while stands:
+            # Without a database the lease ends, and the attempt is fenced off if another begins.
+            with suppress(DomainError):
+                async with self._db.connection() as conn:
+                    stands = bool(await conn.fetchval(_PROLONG, *_key(claim), self._lease))
+            await asyncio.sleep(self._pause)
+
     async def run(self) -> None:
         """Forgets old keys every now and then, until cancelled; a worker of the app."""
         await backoff.repeat(self._reap_hourly, despite=(DomainError,), name="old keys")
@@ -292,17 +283,17 @@ class IdempotencyKeys:
         error = row["error"] and stored_error.error_from_json(row["error"])
         return Replay(body=row["response"], error=error)
 
-    async def _record(
-        self,
-        conn: Connection,
-        claim: Fresh,
-        *,
-        response: bytes | None = None,
-        error: str | None = None,
-    ) -> None:
-        stored = await conn.fetchval(_RECORD, *_key(claim), response, error)
+    async def _record(self, conn: Connection, claim: Fresh, answer: Message | DomainError) -> None:
+        stored = await conn.fetchval(_RECORD, *_key(claim), *_columns(answer))
         if stored is None:
             raise _in_progress(timedelta(0))
+
+
+def _columns(answer: Message | DomainError) -> tuple[bytes | None, str | None]:
+    """Returns the columns `response` and `error`."""
+    if isinstance(answer, DomainError):
+        return None, stored_error.json_from_error(answer)
+    return answer.SerializeToString(deterministic=True), None
 
 
 def _key(claim: Fresh) -> tuple[str, str, str, int]:
