@@ -119,7 +119,7 @@ class Upstreams:
             if self._is_native:
                 config = self._config(contracts)
                 self._native[address] = NativeTransport(
-                    _target(address, context), config, aio, self._metadata
+                    _target(address, context), config, self._metadata
                 )
 
     def channel(self, service: str) -> grpc.aio.Channel:

@@ -64,7 +64,7 @@ def _server() -> Iterator[int]:
 async def _measure(port: int, options: argparse.Namespace) -> None:
     channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
     aio = GrpcTransport(channel)
-    native = NativeTransport(Target(name="127.0.0.1", port=port, context=None), {}, aio)
+    native = NativeTransport(Target(name="127.0.0.1", port=port, context=None), {})
     transports: dict[str, Transport] = {"grpc-aio": aio, "native": native}
     try:
         for concurrency in options.concurrency:

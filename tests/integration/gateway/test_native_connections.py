@@ -6,13 +6,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import grpc
-import grpc.aio
 import pytest
 from google.rpc import code_pb2
 
 from gateway.transcoding.errors import StatusError
 from gateway.transcoding.transport import Transport
-from gateway.transcoding.transport.grpc_aio import GrpcTransport
 from gateway.transcoding.transport.native import NativeTransport, Target
 from services.local import certs
 from tests.integration.gateway.transports import KINDS, Calls, call, context_of, opened
@@ -35,12 +33,11 @@ async def _native(target: Target, addresses: list[str]) -> AsyncIterator[NativeT
     async def resolve(_: Target) -> list[str]:
         return list(addresses)
 
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{target.port}") as channel:
-        transport = NativeTransport(target, {}, GrpcTransport(channel), resolve=resolve)
-        try:
-            yield transport
-        finally:
-            await transport.close()
+    transport = NativeTransport(target, {}, resolve=resolve)
+    try:
+        yield transport
+    finally:
+        await transport.close()
 
 
 def _identities(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -186,13 +183,11 @@ async def test_right_address_at_last(wrong: list[str]) -> None:
 @pytest.mark.parametrize("name", ["nowhere.invalid", "x" * 70, "a..b"])
 async def test_no_name(name: str) -> None:
     """What is no name, or nobody's, is UNAVAILABLE, by the system's own resolver."""
-    async with grpc.aio.insecure_channel("127.0.0.1:1") as channel:
-        target = Target(name=name, port=1, context=None)
-        transport = NativeTransport(target, {}, GrpcTransport(channel))
-        try:
-            assert code_pb2.UNAVAILABLE == await _code(transport, seconds=30)
-        finally:
-            await transport.close()
+    transport = NativeTransport(Target(name=name, port=1, context=None), {})
+    try:
+        assert code_pb2.UNAVAILABLE == await _code(transport, seconds=30)
+    finally:
+        await transport.close()
 
 
 async def test_no_address() -> None:

@@ -155,6 +155,14 @@ async def opened(
 ) -> AsyncIterator[Transport]:
     """Opens a transport to a port of 127.0.0.1; with certificates it shows those of `holder`."""
     config = config or {"loadBalancingConfig": [{"round_robin": {}}]}
+    if kind == "native":
+        context = None if certificates is None else context_of(certificates, holder)
+        native = NativeTransport(Target(name="127.0.0.1", port=port, context=context), config)
+        try:
+            yield native
+        finally:
+            await native.close()
+        return
     address = f"127.0.0.1:{port}"
     options = (
         ("grpc.service_config", json.dumps(config)),
@@ -168,19 +176,8 @@ async def opened(
         if certificates is None
         else grpc.aio.secure_channel(address, _credentials(certificates, holder), options)
     )
-    aio = GrpcTransport(channel)
-    try:
-        if kind == "grpc-aio":
-            yield aio
-            return
-        context = None if certificates is None else context_of(certificates, holder)
-        native = NativeTransport(Target(name="127.0.0.1", port=port, context=context), config, aio)
-        try:
-            yield native
-        finally:
-            await native.close()
-    finally:
-        await channel.close()
+    async with channel:
+        yield GrpcTransport(channel)
 
 
 def _credentials(folder: Path, holder: str | None) -> grpc.ChannelCredentials:

@@ -124,7 +124,12 @@ async def test_keepalive() -> None:
         return True
 
     keepalive = Keepalive(
-        loop, ping, lambda: lost.set_result(None), interval_seconds=0.02, timeout_seconds=0.05
+        loop,
+        ping,
+        lambda: lost.set_result(None),
+        interval_seconds=0.02,
+        timeout_seconds=0.05,
+        quiet_seconds=0.02,
     )
     keepalive.start()
     async with asyncio.timeout(5):

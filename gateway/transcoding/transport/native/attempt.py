@@ -2,12 +2,10 @@
 
 waiting (for a stream) -> open -> headers -> message -> trailers
         |                   `------- fails at any point -------'
-Unprocessed: no server has seen it, so that it may be tried elsewhere
 """
 
 import asyncio
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass
 
 from google.rpc import code_pb2
 
@@ -18,33 +16,12 @@ from gateway.transcoding.transport.native.answer import (
     failure_of_http,
     failure_of_trailers,
 )
-from gateway.transcoding.transport.native.flow_control import Inflow
-from gateway.transcoding.transport.native.message import MAX_BYTES, PREFIX_BYTES, MessageReader
+from gateway.transcoding.transport.native.exchange import WINDOW_BYTES, Carrier
+from gateway.transcoding.transport.native.flow_control import spent
+from gateway.transcoding.transport.native.message import MessageReader
 from gateway.transcoding.transport.native.peer_settings import MAX_HEADER_LIST_BYTES
 
-WINDOW_BYTES = MAX_BYTES + PREFIX_BYTES
-"""What a peer may send on one stream before we say more: a whole answer."""
-
 _INFORMATIONAL = range(100, 200)
-
-
-class Unprocessed(Exception):
-    """No server has begun to work on the call, so it may be repeated whatever it does.
-
-    `was_sent` says that it left us, and that a server refused it.
-    """
-
-    def __init__(self, *, was_sent: bool) -> None:
-        super().__init__()
-        self.was_sent = was_sent
-
-
-class Carrier(Protocol):
-    """The streams of the connection an attempt is on."""
-
-    def cancel(self, attempt: "Attempt") -> None:
-        """Ends the attempt's stream, and tells the peer."""
-        ...
 
 
 @dataclass(slots=True, eq=False)
@@ -61,7 +38,8 @@ class Attempt:
     outcome: "asyncio.Future[Reply]"
     carrier: Carrier | None = None
     stream_id: int = 0
-    inflow: Inflow = field(default_factory=lambda: Inflow(WINDOW_BYTES))
+    window: int = WINDOW_BYTES
+    """What the peer may still send."""
     head: Head | None = None
     pushback_ms: int | None = None
     """What the failed call's trailers say about retrying."""
@@ -87,6 +65,9 @@ class Attempt:
         if self.carrier is not None:
             self.carrier.cancel(self)
 
+    def on_open(self) -> None:
+        """Has all it sends in its body."""
+
     def on_head(self, head: Head, *, ends: bool) -> None:
         """Takes a header block. Raises StatusError if the call failed by it."""
         if head.size > MAX_HEADER_LIST_BYTES:
@@ -101,13 +82,23 @@ class Attempt:
             self.head = head
             self._reader = MessageReader(head.encoding)
 
-    def on_data(self, data: bytes, *, ends: bool) -> None:
-        """Takes a piece of the message. Raises StatusError if the call failed by it."""
+    def on_data(self, data: bytes, size: int, *, ends: bool) -> int:
+        """Takes a piece of the message, and returns by how much to open the window.
+
+        Raises StatusError if the call failed by it, ConnectionFault if the peer must not send it.
+        """
+        self.window = spent(self.window, size)
         if self._reader is None:
             raise failure(code_pb2.INTERNAL, "the service answered without headers")
         self._reader.feed(data)
         if ends:
             raise failure(code_pb2.UNKNOWN, "the service ended the call without a status")
+        # One message is all there may be; the window opens for a large one, and for nothing else.
+        grant = self._reader.missing - self.window
+        if grant <= 0:
+            return 0
+        self.window += grant
+        return grant
 
     def _on_trailers(self, trailers: Head) -> None:
         first = self.head or trailers

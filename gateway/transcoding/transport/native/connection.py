@@ -13,10 +13,14 @@ from collections.abc import Callable
 from typing import Final, cast
 
 from gateway.transcoding.transport.native import frames, peer_settings
-from gateway.transcoding.transport.native.attempt import WINDOW_BYTES, Attempt
+from gateway.transcoding.transport.native.exchange import WINDOW_BYTES, Exchange
 from gateway.transcoding.transport.native.flow_control import DEFAULT_WINDOW
 from gateway.transcoding.transport.native.frames import ConnectionFault, FrameReader
-from gateway.transcoding.transport.native.keepalive import TIMEOUT_SECONDS, Keepalive
+from gateway.transcoding.transport.native.keepalive import (
+    INTERVAL_SECONDS,
+    TIMEOUT_SECONDS,
+    Keepalive,
+)
 from gateway.transcoding.transport.native.message import ACCEPTED
 from gateway.transcoding.transport.native.peer_settings import PeerSettings
 from gateway.transcoding.transport.native.request_head import RequestHeads
@@ -31,14 +35,14 @@ _GOAWAY_BYTES: Final = 8
 
 
 class Connection(asyncio.Protocol):
-    """Carries attempts to one server. `opened` is done when the server has said its settings."""
+    """Carries exchanges with one server. `opened` is done when the server has said its settings."""
 
     def __init__(self, authority: str, *, is_secure: bool, on_retired: Callable[[], None]) -> None:
-        """`on_retired` is called when the connection takes no more attempts."""
+        """`on_retired` is called when the connection takes no more exchanges."""
         self._loop = asyncio.get_running_loop()
         self.opened: asyncio.Future[None] = self._loop.create_future()
         self.closed = asyncio.Event()
-        """Set when the connection takes no more attempts, and the last of them has ended."""
+        """Set when the connection takes no more exchanges, and the last of them has ended."""
         self._is_retired = False
         self._on_retired = on_retired
         self._is_secure = is_secure
@@ -67,18 +71,18 @@ class Connection(asyncio.Protocol):
             frames.WINDOW_UPDATE: self._streams.on_window_update,
         }
 
-    def start(self, attempt: Attempt) -> None:
-        """Sends an attempt as soon as the peer's limit of streams lets it.
+    def start(self, exchange: Exchange) -> None:
+        """Begins an exchange as soon as the peer's limit of streams lets it.
 
         Not to be called any more when the connection is retired.
         """
-        self._streams.start(attempt)
+        self._streams.start(exchange)
         if len(self._streams) == 1:
             # Alone, a call gains nothing by waiting for others.
             self._flush()
 
     def drain(self) -> None:
-        """Takes no more attempts, and closes when those under way have ended."""
+        """Takes no more exchanges, and closes when those under way have ended."""
         self._retire()
         self._on_ended()
 
@@ -121,6 +125,14 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature
         """Ends what was under way."""
         self._lose()
+
+    def pause_writing(self) -> None:
+        """Lets messages wait: the peer's windows are open wider than the network carries."""
+        self._streams.hold(is_held=True)
+
+    def resume_writing(self) -> None:
+        """Lets them go on."""
+        self._streams.hold(is_held=False)
 
     def _write(self, data: bytes) -> None:
         if not self._unwritten:
@@ -219,7 +231,14 @@ class Connection(asyncio.Protocol):
 
 
 def _bound_silence(connection: socket.socket) -> None:
-    """Lets what is sent go unacknowledged no longer than a ping (gRFC A18)."""
+    """Lets what is sent go unacknowledged no longer than a ping (gRFC A18).
+
+    While nobody sends, as in a quiet stream, the system asks whether the peer's machine is there.
+    """
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if hasattr(socket, "TCP_KEEPIDLE"):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, int(INTERVAL_SECONDS))
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, int(TIMEOUT_SECONDS))
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         milliseconds = int(TIMEOUT_SECONDS * 1000)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)

@@ -1,9 +1,12 @@
 """Flow control (RFC 9113 section 5.2): what may be sent now, and what the peer may send.
 
-Outflow   our messages: a connection's window, a window for each one that waits
-Inflow    a window of the peer's, opened again when half of it is used
+Outflow   our messages: a connection's window, a window for each stream that has not sent all
+Inflow    the connection's window of the peer's, opened again when half of it is used
+spent     what is left of a stream's window of the peer's
 """
 
+from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,63 +17,95 @@ DEFAULT_WINDOW: Final = 65_535
 MAX_WINDOW: Final = 2**31 - 1
 
 
+def _nothing() -> None:
+    return
+
+
 @dataclass(slots=True)
-class _Waiting:
-    body: bytes
+class _Sending:
+    """A stream that has not sent all; `data` is what it sends now, `ends` that nothing follows."""
+
     window: int
+    data: bytes = b""
     sent: int = 0
+    ends: bool = False
+    on_sent: Callable[[], None] = _nothing
+
+    @property
+    def left(self) -> int:
+        return len(self.data) - self.sent
 
 
 class Outflow:
-    """The messages on their way to the peer; each is all that its stream sends."""
+    """The messages on their way to the peer."""
 
-    __slots__ = ("_initial", "_waiting", "_window", "max_frame")
+    __slots__ = ("_initial", "_ready", "_streams", "_window", "is_held", "max_frame")
 
     def __init__(self) -> None:
         self._window = DEFAULT_WINDOW
         self._initial = DEFAULT_WINDOW
-        self._waiting: dict[int, _Waiting] = {}
+        self._streams: dict[int, _Sending] = {}
+        # Those of them that have something to send, and whose own window lets them.
+        self._ready: OrderedDict[int, _Sending] = OrderedDict()
         self.max_frame = frames.MAX_FRAME_BYTES
+        self.is_held = False
+        """Whether what goes by and by waits, the network being slower than the windows."""
 
     def begin(self, stream_id: int, body: bytes) -> bytes:
-        """Gives the frames that may go now; the rest waits for its windows."""
+        """Gives the frames that may go now of all that a stream sends; the rest waits."""
         size = len(body)
         if size <= self._window and size <= self._initial and size <= self.max_frame:
             self._window -= size
             return frames.frame(frames.DATA, frames.END_STREAM, stream_id, body)
-        self._waiting[stream_id] = _Waiting(body, self._initial)
+        self.open(stream_id)
+        return self.put(stream_id, body, _nothing, ends=True)
+
+    def open(self, stream_id: int) -> None:
+        """Begins a stream that sends by and by."""
+        self._streams[stream_id] = _Sending(self._initial)
+
+    def put(self, stream_id: int, data: bytes, on_sent: Callable[[], None], *, ends: bool) -> bytes:
+        """Gives the frames that may go now of what a stream sends next.
+
+        `on_sent` is called when all has gone, which may be at once.
+        """
+        sending = self._streams[stream_id]
+        sending.data, sending.sent, sending.ends, sending.on_sent = data, 0, ends, on_sent
+        if not data:
+            return self._next(stream_id, sending, 0)
+        if sending.window > 0:
+            self._ready[stream_id] = sending
         return self.more()
 
     def more(self) -> bytes:
-        """Gives the frames that may go now, one a message in turns."""
+        """Gives the frames that may go now, one a stream in turns."""
         written: list[bytes] = []
-        count = -1
-        while self._waiting and len(written) > count:
-            count = len(written)
-            for stream_id, waiting in list(self._waiting.items()):
-                size = min(
-                    self._window,
-                    waiting.window,
-                    self.max_frame,
-                    len(waiting.body) - waiting.sent,
-                )
-                if size > 0:
-                    written.append(self._next(stream_id, waiting, size))
+        while self._ready and self._window > 0 and not self.is_held:
+            stream_id, sending = self._ready.popitem(last=False)
+            size = min(self._window, sending.window, self.max_frame, sending.left)
+            written.append(self._next(stream_id, sending, size))
+            if sending.left and sending.window > 0:
+                self._ready[stream_id] = sending
         return b"".join(written)
 
-    def _next(self, stream_id: int, waiting: _Waiting, size: int) -> bytes:
-        part = waiting.body[waiting.sent : waiting.sent + size]
-        waiting.sent += size
-        waiting.window -= size
+    def _next(self, stream_id: int, sending: _Sending, size: int) -> bytes:
+        part = sending.data[sending.sent : sending.sent + size]
+        sending.sent += size
+        sending.window -= size
         self._window -= size
-        is_last = waiting.sent == len(waiting.body)
-        if is_last:
-            del self._waiting[stream_id]
-        return frames.frame(frames.DATA, frames.END_STREAM if is_last else 0, stream_id, part)
+        if sending.left:
+            return frames.frame(frames.DATA, 0, stream_id, part)
+        flags = frames.END_STREAM if sending.ends else 0
+        if sending.ends:
+            del self._streams[stream_id]
+        sending.data, sending.sent = b"", 0
+        sending.on_sent()
+        return frames.frame(frames.DATA, flags, stream_id, part)
 
     def discard(self, stream_id: int) -> bool:
-        """Forgets the rest of a message; says whether there was one."""
-        return self._waiting.pop(stream_id, None) is not None
+        """Forgets a stream; says whether it had not sent all."""
+        self._ready.pop(stream_id, None)
+        return self._streams.pop(stream_id, None) is not None
 
     def widen(self, stream_id: int, increment: int) -> bool:
         """Takes a WINDOW_UPDATE. Returns False if the stream's window overflows.
@@ -82,21 +117,27 @@ class Outflow:
             if self._window > MAX_WINDOW:
                 raise ConnectionFault(frames.FLOW_CONTROL_ERROR, "the window overflows")
             return True
-        waiting = self._waiting.get(stream_id)
-        if waiting is not None:
-            waiting.window += increment
-            return waiting.window <= MAX_WINDOW
-        return True
+        sending = self._streams.get(stream_id)
+        if sending is None:
+            return True
+        sending.window += increment
+        if sending.left and sending.window > 0:
+            self._ready[stream_id] = sending
+        return sending.window <= MAX_WINDOW
 
     def settle(self, initial: int) -> None:
         """Takes another SETTINGS_INITIAL_WINDOW_SIZE; a window may become negative by it."""
-        for waiting in self._waiting.values():
-            waiting.window += initial - self._initial
+        for stream_id, sending in self._streams.items():
+            sending.window += initial - self._initial
+            if sending.window <= 0:
+                self._ready.pop(stream_id, None)
+            elif sending.left:
+                self._ready[stream_id] = sending
         self._initial = initial
 
 
 class Inflow:
-    """What the peer may still send, on a stream or on the connection."""
+    """What the peer may still send on the connection."""
 
     __slots__ = ("_left", "_size")
 
@@ -108,10 +149,15 @@ class Inflow:
 
         Raises ConnectionFault if the peer sent what it must not.
         """
-        left = self._left = self._left - size
-        if left < 0:
-            raise ConnectionFault(frames.FLOW_CONTROL_ERROR, "the peer ignores its window")
+        left = self._left = spent(self._left, size)
         if left >= self._size >> 1:
             return 0
         self._left = self._size
         return self._size - left
+
+
+def spent(window: int, size: int) -> int:
+    """Gives what is left of a window. Raises ConnectionFault if the peer sent what it must not."""
+    if size > window:
+        raise ConnectionFault(frames.FLOW_CONTROL_ERROR, "the peer ignores its window")
+    return window - size

@@ -1,10 +1,16 @@
-"""Finds out that a silent peer is gone (gRFC A8): a ping after a while, then the end."""
+"""Finds out that a silent peer is gone (gRFC A8): a ping after a while, then the end.
+
+A peer that answers the ping is left alone for longer: a server takes more than two pings within
+five minutes in which it had nothing to say for an attack, and hangs up.
+"""
 
 import asyncio
 from collections.abc import Callable
 from typing import Final
 
-_INTERVAL_SECONDS: Final = 30.0
+INTERVAL_SECONDS: Final = 30.0
+# More than the five minutes of which every gRPC server approves.
+_QUIET_SECONDS: Final = 310.0
 TIMEOUT_SECONDS: Final = 10.0
 
 
@@ -17,6 +23,7 @@ class Keepalive:
         "_loop",
         "_lose",
         "_ping",
+        "_quiet",
         "_timeout",
         "_timer",
         "has_heard",
@@ -28,8 +35,9 @@ class Keepalive:
         ping: Callable[[], bool],
         lose: Callable[[], None],
         *,
-        interval_seconds: float = _INTERVAL_SECONDS,
+        interval_seconds: float = INTERVAL_SECONDS,
         timeout_seconds: float = TIMEOUT_SECONDS,
+        quiet_seconds: float = _QUIET_SECONDS,
     ) -> None:
         """`ping` sends one if a call is under way, and says so; `lose` gives the peer up."""
         self._loop = loop
@@ -37,6 +45,7 @@ class Keepalive:
         self._lose = lose
         self._interval = interval_seconds
         self._timeout = timeout_seconds
+        self._quiet = quiet_seconds
         self._timer: asyncio.TimerHandle | None = None
         self._is_asked = False
         self.has_heard = False
@@ -58,7 +67,11 @@ class Keepalive:
         if self._is_asked and not self.has_heard:
             self._lose()
             return
+        has_answered = self._is_asked
         self._is_asked = not self.has_heard and self._ping()
         self.has_heard = False
-        seconds = self._timeout if self._is_asked else self._interval
+        if has_answered:
+            seconds = max(self._quiet, self._interval)
+        else:
+            seconds = self._timeout if self._is_asked else self._interval
         self._timer = self._loop.call_later(seconds, self._tick)

@@ -51,6 +51,16 @@ class MessageReader:
             self._gather(data)
 
     @property
+    def missing(self) -> int:
+        """How many bytes are to come of what has begun."""
+        if self._buffer is None:
+            return 0
+        if len(self._buffer) < PREFIX_BYTES:
+            return PREFIX_BYTES - len(self._buffer)
+        length: int = _PREFIX.unpack_from(self._buffer)[1]
+        return PREFIX_BYTES + length - len(self._buffer)
+
+    @property
     def is_partial(self) -> bool:
         """Whether a message has begun that has not ended."""
         return self._buffer is not None
@@ -71,25 +81,69 @@ class MessageReader:
             raise failure(code_pb2.INTERNAL, "the service answered more than one message")
         if missing == 0:
             message = bytes(memoryview(self._buffer)[PREFIX_BYTES:])
-            self.message = self._decompressed(message) if compressed else message
+            self.message = decompressed(message, self._encoding) if compressed else message
             self._buffer = None
 
-    def _decompressed(self, message: bytes) -> bytes:
-        bits = _WINDOW_BITS.get(self._encoding)
-        if bits is None:
-            raise failure(code_pb2.INTERNAL, "the service compressed in a way it did not name")
-        decompressor = zlib.decompressobj(bits)
-        try:
-            plain = decompressor.decompress(message, MAX_BYTES + 1)
-        except zlib.error:
-            raise failure(
-                code_pb2.INTERNAL, "the answer is not what its compression says"
-            ) from None
-        if len(plain) > MAX_BYTES:
-            raise _too_large()
-        if not decompressor.eof:
-            raise failure(code_pb2.INTERNAL, "the answer is not what its compression says")
-        return plain
+
+class MessagesReader:
+    """Reads the messages of a stream of answers from pieces of any size."""
+
+    __slots__ = ("_parts", "missing", "partial")
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self.partial = 0
+        """How many bytes have come of a message that has begun."""
+        self.missing = 0
+        """How many are to come, of its prefix or of itself."""
+
+    def feed(self, data: bytes) -> list[tuple[bytes, bool]]:
+        """Gives the messages that are complete, and whether each is compressed.
+
+        Raises StatusError for one that is too large.
+        """
+        if self._parts:
+            if len(data) < self.missing:
+                self._parts.append(data)
+                self.partial += len(data)
+                self.missing -= len(data)
+                return []
+            data = b"".join((*self._parts, data))
+            self._parts.clear()
+        found: list[tuple[bytes, bool]] = []
+        at, end, needed = 0, len(data), PREFIX_BYTES
+        while at + PREFIX_BYTES <= end:
+            compressed, length = _PREFIX.unpack_from(data, at)
+            if length > MAX_BYTES:
+                raise _too_large()
+            needed = PREFIX_BYTES + length
+            if at + needed > end:
+                break
+            found.append((data[at + PREFIX_BYTES : at + needed], compressed != 0))
+            at += needed
+            needed = PREFIX_BYTES
+        self.partial = end - at
+        self.missing = needed - self.partial if self.partial else 0
+        if self.partial:
+            self._parts.append(data[at:])
+        return found
+
+
+def decompressed(message: bytes, encoding: str) -> bytes:
+    """Gives what a compressed message holds. Raises StatusError."""
+    bits = _WINDOW_BITS.get(encoding)
+    if bits is None:
+        raise failure(code_pb2.INTERNAL, "the service compressed in a way it did not name")
+    decompressor = zlib.decompressobj(bits)
+    try:
+        plain = decompressor.decompress(message, MAX_BYTES + 1)
+    except zlib.error:
+        raise failure(code_pb2.INTERNAL, "the answer is not what its compression says") from None
+    if len(plain) > MAX_BYTES:
+        raise _too_large()
+    if not decompressor.eof:
+        raise failure(code_pb2.INTERNAL, "the answer is not what its compression says")
+    return plain
 
 
 def _too_large() -> Exception:

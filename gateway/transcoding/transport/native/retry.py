@@ -5,12 +5,26 @@ the throttle has tokens. The server may say when (`grpc-retry-pushback-ms`), or 
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
-from gateway.transcoding.errors import StatusError
-from gateway.transcoding.transport.native.attempt import Attempt
+from google.rpc import code_pb2
+
+from gateway.transcoding.errors import Metadata, StatusError
+from gateway.transcoding.transport.native.answer import failure
 from gateway.transcoding.transport.native.backoff import Backoff
+from gateway.transcoding.transport.native.exchange import Unprocessed
 from gateway.transcoding.transport.native.method_config import RetryPolicy
+
+
+class Tried(Protocol):
+    """An attempt that has failed."""
+
+    pushback_ms: int | None
+
+    @property
+    def is_committed(self) -> bool:
+        """Whether the answer had begun."""
+        ...
 
 
 class Throttle:
@@ -48,7 +62,7 @@ class Retries:
         """How many there have been."""
         self._backoff = _backoff(policy)
 
-    def wait_seconds(self, error: StatusError, attempt: Attempt) -> float | None:
+    def wait_seconds(self, error: StatusError, attempt: Tried) -> float | None:
         """Says how long to wait before trying again; None if the call has failed for good."""
         pushback = attempt.pushback_ms
         is_forbidden = pushback is not None and pushback < 0
@@ -64,6 +78,46 @@ class Retries:
             return self._backoff.next_seconds()
         self._backoff.reset()
         return pushback / 1e3
+
+
+class Tries:
+    """All tries of one call, also those that gRFC A6 calls transparent."""
+
+    __slots__ = ("_policy", "_retries", "_throttle", "_was_refused")
+
+    def __init__(self, policy: RetryPolicy | None, throttle: Throttle) -> None:
+        """Without a policy only what no server has begun to work on is tried again."""
+        self._policy = policy
+        self._throttle = throttle
+        self._retries: Retries | None = None
+        self._was_refused = False
+
+    def wait_seconds(
+        self, failed: StatusError | Unprocessed, attempt: Tried, *, is_repeatable: bool = True
+    ) -> float:
+        """Says how long to wait before trying again. Raises StatusError if the call has failed.
+
+        `is_repeatable` says whether all that was sent could be sent once more.
+        """
+        if isinstance(failed, Unprocessed):
+            # What no server saw may be repeated at will, what one has refused once.
+            if is_repeatable and not (failed.was_sent and self._was_refused):
+                self._was_refused = self._was_refused or failed.was_sent
+                return 0
+            failed = failure(code_pb2.UNAVAILABLE, "the service refused the call")
+        if self._policy is None:
+            raise failed
+        if self._retries is None:
+            self._retries = Retries(self._policy, self._throttle)
+        wait = self._retries.wait_seconds(failed, attempt)
+        if wait is None or not is_repeatable:
+            raise failed
+        return wait
+
+    def fields(self) -> Metadata:
+        """Says how often the call was made before, as metadata."""
+        count = self._retries.count if self._retries is not None else 0
+        return (("grpc-previous-rpc-attempts", str(count)),) if count else ()
 
 
 def _backoff(policy: RetryPolicy) -> Backoff:

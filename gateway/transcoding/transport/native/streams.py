@@ -1,4 +1,4 @@
-"""The streams of one connection: each carries an attempt, or one waits until it may have one.
+"""The streams of one connection: each carries an exchange, or one waits until it may have one.
 
 start -> waiting (SETTINGS_MAX_CONCURRENT_STREAMS) -> under way -> ended
 `------------------ cancel -------------------'
@@ -13,14 +13,17 @@ from google.rpc import code_pb2
 from gateway.transcoding.errors import StatusError
 from gateway.transcoding.transport.native import frames
 from gateway.transcoding.transport.native.answer import AnswerHeads, failure, failure_of_reset
-from gateway.transcoding.transport.native.attempt import WINDOW_BYTES, Attempt, Unprocessed
+from gateway.transcoding.transport.native.exchange import Exchange, Unprocessed
 from gateway.transcoding.transport.native.flow_control import Inflow, Outflow
 from gateway.transcoding.transport.native.frames import ConnectionFault
 from gateway.transcoding.transport.native.peer_settings import PeerSettings
 from gateway.transcoding.transport.native.request_head import RequestHeads
 
-CONNECTION_WINDOW: Final = 4 * WINDOW_BYTES
-"""What a peer may send on all streams before we say more."""
+CONNECTION_WINDOW: Final = 16 * 1024 * 1024
+"""What a peer may send on all streams before we say more.
+
+It opens as bytes come, whoever takes them: a reader that is slow holds up its own stream alone.
+"""
 
 Write = Callable[[bytes], None]
 
@@ -43,8 +46,8 @@ class Streams:
         self._answers = AnswerHeads()
         self._outflow = Outflow()
         self._inflow = Inflow(CONNECTION_WINDOW)
-        self._under_way: dict[int, Attempt] = {}
-        self._waiting: deque[Attempt] = deque()
+        self._under_way: dict[int, Exchange] = {}
+        self._waiting: deque[Exchange] = deque()
         self._next_id = 1
 
     def __len__(self) -> int:
@@ -56,67 +59,88 @@ class Streams:
         """Whether no stream is left to begin (RFC 9113 section 5.1.1)."""
         return self._next_id >= frames.MAX_STREAM_ID
 
-    # Attempts.
+    # Exchanges.
 
-    def start(self, attempt: Attempt) -> None:
-        """Sends an attempt as soon as the peer's limit of streams lets it."""
-        attempt.carrier = self
+    def start(self, exchange: Exchange) -> None:
+        """Sends an exchange as soon as the peer's limit of streams lets it."""
+        exchange.carrier = self
         limit = self._peer.max_concurrent_streams
         if limit is not None and (self._waiting or len(self._under_way) >= limit):
-            self._waiting.append(attempt)
+            self._waiting.append(exchange)
         else:
-            self._open(attempt)
+            self._open(exchange)
 
-    def cancel(self, attempt: Attempt) -> None:
-        """Ends an attempt's stream, if it has not ended, and tells the peer."""
-        attempt.carrier = None
-        if attempt.stream_id in self._under_way:
-            self._end(attempt, reset=frames.CANCEL)
-        elif attempt in self._waiting:
-            self._waiting.remove(attempt)
+    def cancel(self, exchange: Exchange) -> None:
+        """Ends an exchange's stream, if it has not ended, and tells the peer."""
+        exchange.carrier = None
+        if exchange.stream_id in self._under_way:
+            self._end(exchange, reset=frames.CANCEL)
+        elif exchange in self._waiting:
+            self._waiting.remove(exchange)
+
+    def send(
+        self, exchange: Exchange, data: bytes, on_sent: Callable[[], None], *, ends: bool
+    ) -> None:
+        """Sends what comes next as the windows let it, and calls `on_sent` when all has left."""
+        now = self._outflow.put(exchange.stream_id, data, on_sent, ends=ends)
+        if now:
+            self._write(now)
+
+    def widen(self, exchange: Exchange, increment: int) -> None:
+        """Lets the peer send so many more bytes."""
+        self._write(frames.window_update(exchange.stream_id, increment))
+
+    def hold(self, *, is_held: bool) -> None:
+        """Lets messages wait while the network takes no more, or go on."""
+        self._outflow.is_held = is_held
+        if not is_held:
+            self._write_more()
 
     def refuse_waiting(self) -> None:
         """Lets what waits for a stream go elsewhere."""
         waiting = list(self._waiting)
         self._waiting.clear()
-        for attempt in waiting:
-            attempt.carrier = None
-            attempt.fail(Unprocessed(was_sent=False))
+        for exchange in waiting:
+            exchange.carrier = None
+            exchange.fail(Unprocessed(was_sent=False))
 
     def refuse_after(self, last_id: int) -> None:
         """Lets what the peer has not begun to work on go elsewhere (RFC 9113 section 6.8)."""
-        for attempt in [each for each in self._under_way.values() if each.stream_id > last_id]:
-            self._forget(attempt)
-            attempt.fail(Unprocessed(was_sent=True))
+        for exchange in [each for each in self._under_way.values() if each.stream_id > last_id]:
+            self._forget(exchange)
+            exchange.fail(Unprocessed(was_sent=True))
 
     def fail(self) -> None:
         """Ends what is under way, the connection being gone."""
-        for attempt in list(self._under_way.values()):
-            self._forget(attempt)
-            attempt.fail(failure(code_pb2.UNAVAILABLE, "the connection to the service was lost"))
+        for exchange in list(self._under_way.values()):
+            self._forget(exchange)
+            exchange.fail(failure(code_pb2.UNAVAILABLE, "the connection to the service was lost"))
 
-    def _open(self, attempt: Attempt) -> None:
-        if not self._fits(attempt):
-            attempt.fail(
+    def _open(self, exchange: Exchange) -> None:
+        if not self._fits(exchange):
+            exchange.fail(
                 failure(code_pb2.RESOURCE_EXHAUSTED, "the metadata is more than the service takes")
             )
             return
-        stream_id = attempt.stream_id = self._next_id
+        stream_id = exchange.stream_id = self._next_id
         self._next_id = stream_id + 2
-        self._under_way[stream_id] = attempt
-        block = self._requests.begin(attempt.path) + attempt.block
-        self._write(
-            frames.headers(stream_id, block, self._outflow.max_frame)
-            + self._outflow.begin(stream_id, attempt.body)
-        )
+        self._under_way[stream_id] = exchange
+        block = self._requests.begin(exchange.path) + exchange.block
+        head = frames.headers(stream_id, block, self._outflow.max_frame)
+        if exchange.body is not None:
+            self._write(head + self._outflow.begin(stream_id, exchange.body))
+        else:
+            self._write(head)
+            self._outflow.open(stream_id)
+            exchange.on_open()
         if self.are_used_up:
             self._on_ended()
 
-    def _fits(self, attempt: Attempt) -> bool:
+    def _fits(self, exchange: Exchange) -> bool:
         limit = self._peer.max_header_list_size
         if limit is None:
             return True
-        return self._requests.size(attempt.path, attempt.block, attempt.fields) <= limit
+        return self._requests.size(exchange.path, exchange.block, exchange.fields) <= limit
 
     def _open_waiting(self) -> None:
         limit = self._peer.max_concurrent_streams
@@ -124,25 +148,25 @@ class Streams:
             self._open(self._waiting.popleft())
 
     def _end(
-        self, attempt: Attempt, error: Exception | None = None, reset: int | None = None
+        self, exchange: Exchange, error: Exception | None = None, reset: int | None = None
     ) -> None:
         """Forgets a stream that is over; `reset` tells the peer, who may not think so."""
-        if self._forget(attempt) and reset is None:
+        if self._forget(exchange) and reset is None:
             # The answer came before all of the request was sent (RFC 9113 section 8.1).
             reset = frames.NO_ERROR
         if reset is not None:
-            self._write(frames.rst_stream(attempt.stream_id, reset))
+            self._write(frames.rst_stream(exchange.stream_id, reset))
         if error is not None:
-            attempt.fail(error)
+            exchange.fail(error)
         if self._waiting:
             self._open_waiting()
         self._on_ended()
 
-    def _forget(self, attempt: Attempt) -> bool:
+    def _forget(self, exchange: Exchange) -> bool:
         """Returns whether some of the request was still to be sent."""
-        attempt.carrier = None
-        del self._under_way[attempt.stream_id]
-        return self._outflow.discard(attempt.stream_id)
+        exchange.carrier = None
+        del self._under_way[exchange.stream_id]
+        return self._outflow.discard(exchange.stream_id)
 
     # Frames.
 
@@ -158,19 +182,18 @@ class Streams:
 
     def on_data(self, flags: int, stream_id: int, payload: bytes) -> None:
         """Takes a piece of an answer. Raises ConnectionFault."""
-        attempt = self._find(stream_id)
+        exchange = self._find(stream_id)
         size = len(payload)
         grant = self._inflow.take(size)
         if grant:
             self._reply(frames.window_update(0, grant))
-        if attempt is None:
+        if exchange is None:
             return
         ends = flags & frames.END_STREAM != 0
-        grant = attempt.inflow.take(size)
         try:
-            attempt.on_data(frames.unpadded(flags, payload), ends=ends)
+            grant = exchange.on_data(frames.unpadded(flags, payload), size, ends=ends)
         except StatusError as error:
-            self._end(attempt, error, None if ends else frames.CANCEL)
+            self._end(exchange, error, None if ends else frames.CANCEL)
         else:
             if grant:
                 self._reply(frames.window_update(stream_id, grant))
@@ -179,44 +202,44 @@ class Streams:
         """Takes a header block. Raises ConnectionFault."""
         # Read in any case: it may change what later blocks mean.
         head = self._answers.read(block)
-        attempt = self._find(stream_id)
-        if attempt is None:
+        exchange = self._find(stream_id)
+        if exchange is None:
             return
         ends = flags & frames.END_STREAM != 0
         try:
-            attempt.on_head(head, ends=ends)
+            exchange.on_head(head, ends=ends)
         except StatusError as error:
-            self._end(attempt, error, None if ends else frames.CANCEL)
+            self._end(exchange, error, None if ends else frames.CANCEL)
         else:
             if ends:
-                self._end(attempt)
+                self._end(exchange)
 
     def on_reset(self, _: int, stream_id: int, payload: bytes) -> None:
         """Takes that the peer has ended a stream. Raises ConnectionFault."""
         code = frames.word(payload)
-        attempt = self._find(stream_id)
-        if attempt is not None:
+        exchange = self._find(stream_id)
+        if exchange is not None:
             refused = code == frames.REFUSED_STREAM
-            self._end(attempt, Unprocessed(was_sent=True) if refused else failure_of_reset(code))
+            self._end(exchange, Unprocessed(was_sent=True) if refused else failure_of_reset(code))
 
     def on_window_update(self, _: int, stream_id: int, payload: bytes) -> None:
         """Takes that more may be sent. Raises ConnectionFault."""
         increment = frames.word(payload) & frames.MAX_STREAM_ID
-        attempt = self._find(stream_id) if stream_id else None
+        exchange = self._find(stream_id) if stream_id else None
         if increment == 0 and stream_id == 0:
             raise ConnectionFault(frames.PROTOCOL_ERROR, "a window that opens by nothing")
         if self._outflow.widen(stream_id, increment) and increment:
             self._write_more()
-        elif attempt is not None:
+        elif exchange is not None:
             error = failure(code_pb2.INTERNAL, "the service broke the flow control of the call")
-            self._end(attempt, error, frames.FLOW_CONTROL_ERROR)
+            self._end(exchange, error, frames.FLOW_CONTROL_ERROR)
 
-    def _find(self, stream_id: int) -> Attempt | None:
+    def _find(self, stream_id: int) -> Exchange | None:
         """Finds a stream, None if it has ended. Raises ConnectionFault if it never began."""
-        attempt = self._under_way.get(stream_id)
-        if attempt is None and (stream_id >= self._next_id or not stream_id & 1):
+        exchange = self._under_way.get(stream_id)
+        if exchange is None and (stream_id >= self._next_id or not stream_id & 1):
             raise ConnectionFault(frames.PROTOCOL_ERROR, "a frame on a stream that never began")
-        return attempt
+        return exchange
 
     def _write_more(self) -> None:
         more = self._outflow.more()

@@ -1,0 +1,97 @@
+"""Where a call goes, how it is made, and until when: what unary and streaming calls share."""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from google.rpc import code_pb2
+
+from gateway.transcoding.errors import Metadata, StatusError
+from gateway.transcoding.transport import Call
+from gateway.transcoding.transport.native import request_head
+from gateway.transcoding.transport.native.answer import failure
+from gateway.transcoding.transport.native.balancer import Balancer, Resolve
+from gateway.transcoding.transport.native.connection import Connection
+from gateway.transcoding.transport.native.deadlines import Deadlines
+from gateway.transcoding.transport.native.method_config import MethodConfig, MethodConfigs
+from gateway.transcoding.transport.native.retry import Throttle
+from gateway.transcoding.transport.native.subchannel import Target
+
+
+class Dispatch:
+    """The connections to one target, and what its service config says of calls."""
+
+    def __init__(
+        self,
+        target: Target,
+        service_config: Mapping[str, Any],
+        metadata: Metadata,
+        resolve: Resolve,
+    ) -> None:
+        """Raises KeyError or ValueError if the service config is malformed."""
+        self.throttle = Throttle(service_config)
+        self.deadlines = Deadlines()
+        self.metadata = metadata
+        """Goes with every call."""
+        self.balancer = Balancer(target, resolve)
+        self._resolve = resolve
+        self._configs = MethodConfigs(service_config)
+        self._known: dict[str, MethodConfig] = {}
+        self._loop = asyncio.get_running_loop()
+
+    def renew(self, target: Target) -> Balancer:
+        """Lets calls that begin from now on go over new connections. Returns those of before."""
+        former, self.balancer = self.balancer, Balancer(target, self._resolve)
+        return former
+
+    async def close(self, grace_seconds: float) -> None:
+        """Lets calls under way end within so many seconds, and hangs up."""
+        await self.balancer.close(grace_seconds)
+        self.deadlines.close()
+
+    def config(self, path: str) -> MethodConfig:
+        """Gives what the service config says of a method."""
+        config = self._known.get(path)
+        if config is None:
+            config = self._known[path] = self._configs.find(path)
+        return config
+
+    def deadline(self, call: Call, config: MethodConfig) -> float | None:
+        """Gives the loop's time at which the call has failed."""
+        seconds = call.timeout_seconds
+        if config.timeout_seconds is not None:
+            longest = config.timeout_seconds
+            seconds = longest if seconds is None else min(seconds, longest)
+        return None if seconds is None else self._loop.time() + seconds
+
+    def timeout(self, deadline: float | None) -> bytes:
+        """Writes what is left until the deadline, as a field of the header block."""
+        return b"" if deadline is None else request_head.timeout(deadline - self._loop.time())
+
+    async def connection(self, deadline: float | None) -> Connection:
+        """Waits for a connection. Raises StatusError if there is none."""
+        with _failing_late():
+            async with asyncio.timeout_at(deadline):
+                while (connection := self.balancer.pick()) is None:
+                    await self.balancer.settled()
+                return connection
+
+    async def sleep(self, seconds: float, deadline: float | None) -> None:
+        """Waits before the call is tried again. Raises StatusError if the deadline comes first."""
+        with _failing_late():
+            async with asyncio.timeout_at(deadline):
+                await asyncio.sleep(seconds)
+
+
+def late() -> StatusError:
+    """Makes the error of a call whose deadline has come."""
+    return failure(code_pb2.DEADLINE_EXCEEDED, "Deadline Exceeded")
+
+
+@contextlib.contextmanager
+def _failing_late() -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError:
+        raise late() from None
