@@ -1,0 +1,121 @@
+"""The gateways that `gateway.py` measures, each a process of its own on its core."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from services.local import ports
+from tests.bench import gateway_fastapi
+from tests.bench.gateway_cases import SERVICE
+from tests.envoy import running as run_envoy
+
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
+_MIB: Final = 2**20
+_SECONDS_TO_STOP: Final = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """A running gateway."""
+
+    port: int
+    process: "subprocess.Popen[bytes]"
+
+    def pids(self) -> list[int]:
+        """Lists its processes: itself and its children."""
+        task = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return [self.process.pid, *map(int, task.read_text(encoding="ascii").split())]
+
+    def cpu_seconds(self) -> dict[int, float]:
+        """Gives the CPU time, user and system, that each of its processes has taken."""
+        return {pid: cpu_seconds(pid) for pid in self.pids()}
+
+    def resident_mib(self) -> float:
+        """Gives the resident memory of all its processes."""
+        return sum(_resident_bytes(pid) for pid in self.pids()) / _MIB
+
+
+def cpu_seconds(pid: int) -> float:
+    """Gives the CPU time, user and system, that a process has taken."""
+    stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii")
+    user, system = stat.rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / _TICKS
+
+
+def _resident_bytes(pid: int) -> int:
+    pages = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]
+    return int(pages) * os.sysconf("SC_PAGESIZE")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a gateway is started."""
+
+    upstream: str
+    """The backend's address."""
+    descriptors: Path
+    logs: Path
+    """A folder."""
+
+
+Start = Callable[[Place], AbstractContextManager[Server]]
+
+
+@contextmanager
+def fastapi(place: Place) -> Iterator[Server]:
+    """Runs FastAPI before gRPC."""
+    [port] = ports.free()
+    command = [
+        *(sys.executable, "-m", gateway_fastapi.__name__),
+        *(place.upstream, str(port), str(place.descriptors)),
+    ]
+    with _process(command, place.logs / "fastapi.log") as process:
+        yield Server(port=port, process=process)
+
+
+@contextmanager
+def envoy(place: Place) -> Iterator[Server]:
+    """Runs Envoy with one worker thread."""
+    upstream_port = int(place.upstream.rpartition(":")[2])
+    descriptors = place.descriptors.read_bytes()
+    with run_envoy(descriptors, [SERVICE], upstream_port, {}) as (process, port):
+        yield Server(port=port, process=process)
+
+
+def gateway(*arguments: str) -> Start:
+    """Gives what runs our gateway, with what stands beside its defaults on the command line."""
+
+    @contextmanager
+    def start(place: Place) -> Iterator[Server]:
+        [port] = ports.free()
+        command = [
+            *(sys.executable, "-m", "gateway", "serve", "--access", "open"),
+            *("--descriptors", str(place.descriptors), "--upstream", f"*={place.upstream}"),
+            *("--listen", ports.address(port), *arguments),
+        ]
+        with _process(command, place.logs / f"gateway{''.join(arguments)}.log") as process:
+            yield Server(port=port, process=process)
+
+    return start
+
+
+@contextmanager
+def _process(command: Sequence[str], log: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    environ = os.environ | {"SOUK_METRICS_LISTEN": "127.0.0.1:0"}
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(command, env=environ, stdout=output) as process,  # noqa: S603  # our own programs
+    ):
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(_SECONDS_TO_STOP)
+            finally:
+                process.kill()
