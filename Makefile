@@ -31,8 +31,10 @@ check: $(VENV)/.dev ## Run every static check: lint, types, imports, contracts, 
 pytest: $(VENV)/.dev ## Run the tests, two files at a time.
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --durations 15
 
+# The gateway runs in an environment as `make up` makes it, as its users have it.
 bench-gateway: $(VENV)/.dev ## Measure the gateway beside Envoy and FastAPI.
-	$(BIN)/python -m tests.bench.gateway
+	@$(MAKE) --no-print-directory VENV=.bench .bench/.base
+	$(BIN)/python -m tests.bench.gateway --python .bench/bin/python
 
 bench-rpc: $(VENV)/.dev ## Measure what the mesh costs a call, beside a bare server.
 	$(BIN)/python -m tests.bench.rpc

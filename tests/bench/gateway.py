@@ -14,6 +14,7 @@ import argparse
 import asyncio
 import json
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -23,7 +24,7 @@ from typing import Final
 import uvloop
 
 from services.local import ports
-from tests.bench import gateway_report, gateway_servers, gateway_turn
+from tests.bench import gateway_report, gateway_servers, gateway_targets, gateway_turn
 from tests.bench.gateway_backend import Answering, Backend
 from tests.bench.gateway_cases import PROTO, Case, cases
 from tests.bench.gateway_report import Sample, Samples
@@ -38,7 +39,7 @@ _CONNECTIONS: Final = (1, 16, 64)
 _GATEWAYS: Final[dict[str, Start]] = {
     "fastapi": gateway_servers.fastapi,
     "envoy": gateway_servers.envoy,
-    "gateway": gateway_servers.gateway(),
+    "gateway": gateway_servers.gateway,
 }
 
 
@@ -50,10 +51,15 @@ def main() -> None:
     parser.add_argument("--connections", type=int, nargs="+", default=_CONNECTIONS)
     parser.add_argument("--only", nargs="+", choices=_GATEWAYS, default=list(_GATEWAYS))
     parser.add_argument("--cases", nargs="+", metavar="CASE", default=["product", "list", "create"])
+    parser.add_argument(
+        "--python",
+        default=sys.executable,
+        help="runs the gateway: one of an environment as users have",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every turn's figures")
     options = parser.parse_args()
-    samples = uvloop.run(_measure(options))
-    print(gateway_report.table(Samples(samples)))
+    samples = Samples(uvloop.run(_measure(options)))
+    print(gateway_report.table(samples), *gateway_targets.verdicts(samples), sep="\n")
     if options.json is not None:
         options.json.write_text(json.dumps([sample.to_json() for sample in samples], indent=1))
 
@@ -69,6 +75,7 @@ async def _measure(options: argparse.Namespace) -> list[Sample]:
             upstream=ports.address(listening.sockets[0].getsockname()[1]),
             descriptors=Path(folder) / "bench.binpb",
             logs=Path(folder),
+            python=options.python,
         )
         place.descriptors.write_bytes(descriptors)
         # A process has the cores of the one that starts it.

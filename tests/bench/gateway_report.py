@@ -1,11 +1,12 @@
-"""The figures of `gateway.py`: a table, and a line for each target.
+"""The table of `gateway.py`.
 
 Rates and latencies are medians of the turns with their spread; a ratio is the median of the ratios
-of turns in the same round.
+of turns in the same round. `busy` is how much of its core a gateway took, `load` what load and
+backend took of theirs: `!` where they were the bottleneck.
 """
 
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -27,7 +28,7 @@ _COLUMNS: Final = (
     ("CPU us", 8),
     ("busy", 6),
     ("load", 6),
-    ("RSS MiB", 9),
+    ("RSS MB", 9),
 )
 
 
@@ -47,7 +48,7 @@ class Sample:
     """Of each of the gateway's processes."""
     other_cpu_seconds: float
     """Of the process that asks and answers the calls."""
-    resident_mib: float
+    resident_mb: float
 
     @property
     def rate(self) -> float:
@@ -75,6 +76,9 @@ class Samples:
     def __init__(self, samples: Sequence[Sample]) -> None:
         self._samples = samples
 
+    def __iter__(self) -> Iterator[Sample]:
+        return iter(self._samples)
+
     def of(self, gateway: str, case: str, connections: int) -> list[Sample]:
         """Gives the turns of a gateway, in the order of the rounds."""
         asked = (gateway, case, connections)
@@ -84,13 +88,24 @@ class Samples:
         """Lists what has turns, in the order measured."""
         return list(dict.fromkeys(map(_turn, self._samples)))
 
-    def ratio(self, gateway: str, other: str, case: str, connections: int) -> float | None:
-        """Gives the rate of a gateway by that of another; None if one has no turns."""
+    def ratio(
+        self,
+        gateway: str,
+        other: str,
+        case: str,
+        connections: int,
+        figure: Callable[[Sample], float],
+    ) -> float | None:
+        """Gives a figure of a gateway by that of another; None if one has no turns."""
         pairs = zip(
             self.of(gateway, case, connections), self.of(other, case, connections), strict=False
         )
-        ratios = [mine.rate / others.rate for mine, others in pairs]
+        ratios = [figure(mine) / figure(others) for mine, others in pairs]
         return statistics.median(ratios) if ratios else None
+
+
+def _rate(sample: Sample) -> float:
+    return sample.rate
 
 
 def _turn(sample: Sample) -> tuple[str, str, int]:
@@ -105,10 +120,12 @@ def median(samples: Iterable[Sample], figure: Callable[[Sample], float]) -> floa
 def table(samples: Samples) -> str:
     """Writes one line for each gateway, case and number of connections."""
     lines = ["".join(f"{title:>{width}}" for title, width in _COLUMNS)]
-    for gateway, case, connections in sorted(samples.turns(), key=lambda turn: turn[1:]):
+    for gateway, case, connections in samples.turns():
         turns = samples.of(gateway, case, connections)
         rates = [each.rate for each in turns]
-        ratios = [samples.ratio(gateway, other, case, connections) for other in (FASTAPI, ENVOY)]
+        ratios = [
+            samples.ratio(gateway, other, case, connections, _rate) for other in (FASTAPI, ENVOY)
+        ]
         load = median(turns, lambda each: each.other_cpu_seconds / each.seconds)
         cells = (
             case,
@@ -122,7 +139,7 @@ def table(samples: Samples) -> str:
             f"{median(turns, lambda each: each.cpu_us):.1f}",
             f"{median(turns, lambda each: sum(each.cpu_seconds) / each.seconds):.0%}",
             f"{load:.0%}{'!' if load > _BUSY else ''}",
-            f"{max(each.resident_mib for each in turns):.0f}",
+            f"{max(each.resident_mb for each in turns):.0f}",
         )
         widths = (width for _, width in _COLUMNS)
         lines.append("".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True)))

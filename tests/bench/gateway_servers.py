@@ -15,7 +15,7 @@ from tests.bench.gateway_cases import SERVICE
 from tests.envoy import running as run_envoy
 
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
-_MIB: Final = 2**20
+_MB: Final = 1e6
 _SECONDS_TO_STOP: Final = 20
 
 
@@ -35,9 +35,9 @@ class Server:
         """Gives the CPU time, user and system, that each of its processes has taken."""
         return {pid: cpu_seconds(pid) for pid in self.pids()}
 
-    def resident_mib(self) -> float:
+    def resident_mb(self) -> float:
         """Gives the resident memory of all its processes."""
-        return sum(_resident_bytes(pid) for pid in self.pids()) / _MIB
+        return sum(_resident_bytes(pid) for pid in self.pids()) / _MB
 
 
 def cpu_seconds(pid: int) -> float:
@@ -61,6 +61,8 @@ class Place:
     descriptors: Path
     logs: Path
     """A folder."""
+    python: str
+    """Runs our gateway."""
 
 
 Start = Callable[[Place], AbstractContextManager[Server]]
@@ -87,21 +89,17 @@ def envoy(place: Place) -> Iterator[Server]:
         yield Server(port=port, process=process)
 
 
-def gateway(*arguments: str) -> Start:
-    """Gives what runs our gateway, with what stands beside its defaults on the command line."""
-
-    @contextmanager
-    def start(place: Place) -> Iterator[Server]:
-        [port] = ports.free()
-        command = [
-            *(sys.executable, "-m", "gateway", "serve", "--access", "open"),
-            *("--descriptors", str(place.descriptors), "--upstream", f"*={place.upstream}"),
-            *("--listen", ports.address(port), *arguments),
-        ]
-        with _process(command, place.logs / f"gateway{''.join(arguments)}.log") as process:
-            yield Server(port=port, process=process)
-
-    return start
+@contextmanager
+def gateway(place: Place, *arguments: str) -> Iterator[Server]:
+    """Runs our gateway; `arguments` stand beside its defaults on the command line."""
+    [port] = ports.free()
+    command = [
+        *(place.python, "-m", "gateway", "serve", "--access", "open"),
+        *("--descriptors", str(place.descriptors), "--upstream", f"*={place.upstream}"),
+        *("--listen", ports.address(port), *arguments),
+    ]
+    with _process(command, place.logs / f"gateway{''.join(arguments)}.log") as process:
+        yield Server(port=port, process=process)
 
 
 @contextmanager

@@ -89,5 +89,5 @@ async def measure(
         p99_ms=turn.percentile(0.99) * 1e3,
         cpu_seconds=tuple(spent.values()),
         other_cpu_seconds=own,
-        resident_mib=server.resident_mib(),
+        resident_mb=server.resident_mb(),
     )
