@@ -6,6 +6,7 @@
 | `{total}`   | the sum of the order, like "1,234.50 EUR"        |
 | `{pieces}`  | how many pieces were ordered, like "3 pieces"    |
 | `{reason}`  | why, for events that have a reason               |
+| `{charge}`  | what became of the money of an undone order      |
 
 An event that is not in the table is none to tell users of.
 """
@@ -56,7 +57,7 @@ TEMPLATES: Mapping[str, Template] = MappingProxyType(
         "order.rejected": Template(
             order_events_pb2.OrderRejected,
             "Your order {order} could not be placed",
-            "We could not go on with your order of {pieces}: {reason}. You were not charged.",
+            "We could not go on with your order of {pieces}: {reason}. {charge}",
         ),
         "order.shipped": Template(
             order_events_pb2.OrderShipped,
@@ -71,7 +72,7 @@ TEMPLATES: Mapping[str, Template] = MappingProxyType(
         "order.cancelled": Template(
             order_events_pb2.OrderCancelled,
             "Your order {order} is cancelled",
-            "Your order of {pieces} was cancelled: {reason}. You were not charged.",
+            "Your order of {pieces} was cancelled: {reason}. {charge}",
         ),
         "order.refunded": Template(
             order_events_pb2.OrderRefunded,
@@ -81,7 +82,7 @@ TEMPLATES: Mapping[str, Template] = MappingProxyType(
         "order.expired": Template(
             order_events_pb2.OrderExpired,
             "Your order {order} was not completed",
-            "We could not finish your order of {pieces}: {reason}. You were not charged.",
+            "We could not finish your order of {pieces}: {reason}. {charge}",
         ),
     }
 )
@@ -120,6 +121,7 @@ def draft(event: Event) -> Draft | None:
         "total": total,
         "pieces": f"{payload.piece_count} piece{'' if payload.piece_count == 1 else 's'}",
         "reason": _REASONS.get(getattr(payload, "reason", _NO_REASON), _ANY_REASON),
+        "charge": _charge_text(total, refused=getattr(payload, "refund_refused", False)),
     }
     return Draft(
         user_id=user_id,
@@ -128,6 +130,12 @@ def draft(event: Event) -> Draft | None:
         title=template.title.format_map(words),
         body=template.body.format_map(words),
     )
+
+
+def _charge_text(total: str, *, refused: bool) -> str:
+    if not refused:
+        return "You were not charged."
+    return f"Our payment provider did not let us give {total} back; our staff will settle it."
 
 
 def _money_text(money: Money) -> str:

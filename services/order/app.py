@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
 
 from services.mesh import database, migrate, redis_client
 from services.mesh.idempotency import IdempotencyKeys
@@ -13,12 +12,9 @@ from services.order.servicer import SERVICE, OrderServicer
 from services.order.settings import Settings
 from services.order.store import EventStore, LeaseStore, OrderChanges, OrderStore
 from services.order.worker import SagaWorker
-from services.order.workflow import Checkout, Saga
+from services.order.workflow import Answers, Checkout, Saga
 
 STREAM = "souk:events:order"
-
-# Longer than CreateOrder may take; a killed process keeps its keys for as long.
-_CLAIM = timedelta(seconds=10)
 
 
 @asynccontextmanager
@@ -30,7 +26,8 @@ async def build(settings: Settings, mesh: Mesh) -> AsyncIterator[App]:
         redis,
     ):
         orders = OrderStore(db, pay_within=settings.pay_within)
-        leases = LeaseStore(db, duration=settings.lease)
+        keys = IdempotencyKeys(db)
+        leases = LeaseStore(db, duration=settings.lease, settled=Answers(keys).store)
         changes = OrderChanges(db, orders, poll=settings.poll)
         saga = Saga(
             leases=leases,
@@ -38,7 +35,6 @@ async def build(settings: Settings, mesh: Mesh) -> AsyncIterator[App]:
             payments=Payments(mesh.channel("payment")),
             retry_most=settings.retry_most,
         )
-        keys = IdempotencyKeys(db, lease=_CLAIM)
         checkout = Checkout(
             db=db,
             keys=keys,

@@ -4,7 +4,7 @@ Every effect is asked for under a key that derives from the order and the step, 
 for again. There are three kinds of answers:
 
     done        the call returns
-    no          Refused: nothing was done, and nothing will be
+    no          Refused, or RefundRefused: nothing was done, and nothing will be
     unknown     Unanswered: it may have been done; ask again under the same key
 """
 
@@ -53,6 +53,10 @@ _PAYMENT_REFUSALS = MappingProxyType(
     }
 )
 
+# The provider said no, the payment is in a state from which nothing can be given back, or payment
+# does not know it. Asking again would not change it.
+_REFUND_REFUSALS = frozenset({"PAYMENT_DECLINED", "STATE_CONFLICT", "PAYMENT_NOT_FOUND"})
+
 
 class Refused(Exception):
     """A definite no; `product_id` names the product that was the cause, if one was."""
@@ -61,6 +65,10 @@ class Refused(Exception):
         super().__init__(reason)
         self.reason = reason
         self.product_id = product_id
+
+
+class RefundRefused(Exception):
+    """A definite no: what was set aside or taken for the order stays as it is."""
 
 
 class Unanswered(Exception):
@@ -151,18 +159,11 @@ class Payments:
         )
         await _effect(self._payments.Capture, request, _PAYMENT_REFUSALS)
 
-    async def give_back(self, order: Order) -> bool:
-        """Give up the payment: free the money set aside, or give back the money taken.
+    async def void(self, order: Order) -> UUID | None:
+        """Set no money aside any more, nor later; return the payment if its money was taken.
 
-        Returns whether money had been taken. Raises Unanswered.
+        Raises RefundRefused or Unanswered.
         """
-        if not order.is_paid and await self._void(order):
-            return False
-        await self._refund(order)
-        return True
-
-    async def _void(self, order: Order) -> bool:
-        """Return whether no money is set aside any more; False if it was taken."""
         request = payment_service_pb2.VoidRequest(
             request_id=f"{order.order_id}:void", order_id=str(order.order_id)
         )
@@ -170,20 +171,22 @@ class Payments:
             response = await _effect(self._payments.Void, request, {})
         except Unanswered as unanswered:
             if _state_in_the_way(unanswered) in _TAKEN:
-                return False
-            raise
-        return response.payment.state not in _TAKEN
+                return _payment_in_the_way(unanswered) or order.payment_id
+            raise _refused(unanswered) from unanswered
+        payment = response.payment
+        return UUID(payment.payment_id) if payment.state in _TAKEN else None
 
-    async def _refund(self, order: Order) -> None:
+    async def refund(self, order: Order, payment_id: UUID) -> None:
+        """Give the money back that was taken. Raises RefundRefused or Unanswered."""
         request = payment_service_pb2.RefundRequest(
-            request_id=f"{order.order_id}:refund", payment_id=str(order.payment_id)
+            request_id=f"{order.order_id}:refund", payment_id=str(payment_id)
         )
         try:
             await _effect(self._payments.Refund, request, {})
         except Unanswered as unanswered:
             # The staff gave all of it back before.
             if _state_in_the_way(unanswered) != payment_pb2.PAYMENT_STATE_REFUNDED:
-                raise
+                raise _refused(unanswered) from unanswered
 
 
 async def _effect(
@@ -208,6 +211,20 @@ def _state_in_the_way(unanswered: Unanswered) -> payment_pb2.PaymentState.ValueT
     if not isinstance(remote, RemoteError) or remote.reason != "STATE_CONFLICT":
         return None
     return payment_pb2.PaymentState.Value(remote.metadata["state"])
+
+
+def _payment_in_the_way(unanswered: Unanswered) -> UUID | None:
+    """Return the payment whose state did not allow it, None if that is not told."""
+    remote = unanswered.__cause__
+    payment_id = remote.metadata.get("payment_id") if isinstance(remote, RemoteError) else None
+    return UUID(payment_id) if payment_id else None
+
+
+def _refused(unanswered: Unanswered) -> RefundRefused | Unanswered:
+    """Return what a failure to give money back means: a definite no, or still no answer."""
+    remote = unanswered.__cause__
+    definite = isinstance(remote, RemoteError) and remote.reason in _REFUND_REFUSALS
+    return RefundRefused(str(unanswered)) if definite else unanswered
 
 
 def _line(product: product_pb2.Product, quantities: Mapping[UUID, int]) -> Line:

@@ -52,6 +52,7 @@ def order_to_proto(order: Order) -> order_pb2.Order:
         create_time=_time(order.create_time),
         update_time=_time(order.update_time),
         etag=etag.of(order.order_id, order.sequence),
+        refund_refused=order.refund_refused,
     )
 
 
@@ -81,6 +82,8 @@ def event_from_order(order: Order) -> Message:
         payload.payment_id = str(order.payment_id)
     if order.reason is not None:
         payload.reason = _REASONS[order.reason]
+    if order.refund_refused:
+        payload.refund_refused = True
     message: Message = payload
     return message
 

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from services.mesh import idempotency, identity, ids, ownership, page_token, paging, policy
+from services.mesh import identity, ids, ownership, page_token, paging, policy
 from services.order import convert
 from services.order.domain import Actor, Order
 from services.order.store import Cursor, EventStore, OrderChanges, OrderStore
@@ -41,13 +41,9 @@ class OrderServicer(order_service_pb2_grpc.OrderServiceServicer):
         self, request: pb.CreateOrderRequest, context: Any
     ) -> pb.CreateOrderResponse:
         """Place an order and pay for it."""
-        caller = identity.caller()
         return await self._checkout.place(
             request,
-            user_id=ids.parse_id(caller.subject or "", field="sub"),
-            scope=idempotency.scope(
-                caller, method=_METHODS["CreateOrder"].path, key=request.request_id
-            ),
+            user_id=ids.parse_id(identity.caller().subject or "", field="sub"),
         )
 
     async def GetOrder(self, request: pb.GetOrderRequest, context: Any) -> pb.GetOrderResponse:
@@ -130,10 +126,14 @@ class OrderServicer(order_service_pb2_grpc.OrderServiceServicer):
     async def ReplayEvents(
         self, request: pb.ReplayEventsRequest, context: Any
     ) -> AsyncIterator[pb.ReplayEventsResponse]:
-        """Repeat the published events since a time."""
-        # Empty reads as 1970, before the first event.
-        since = convert.time_from_proto(request.since, field="since")
-        async with aclosing(self._events.published(since=since)) as events:
+        """Repeat the committed events since a time, or those with certain ids."""
+        if request.event_ids:
+            event_ids = [ids.parse_id(each, field="event_ids") for each in request.event_ids]
+            found = self._events.with_ids(event_ids)
+        else:
+            # Empty reads as 1970, before the first event.
+            found = self._events.since(convert.time_from_proto(request.since, field="since"))
+        async with aclosing(found) as events:
             async for event in events:
                 yield pb.ReplayEventsResponse(event=event)
 

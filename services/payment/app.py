@@ -18,7 +18,6 @@ from services.payment.worker import Resolver
 from services.payment.workflow import Payments
 
 # The RPCs have four seconds (proto/souk/payment/v1/payment_service.proto).
-_LEASE = timedelta(seconds=5)
 _JOIN = timedelta(seconds=3)
 
 
@@ -39,7 +38,7 @@ async def build(settings: Settings, mesh: Mesh) -> AsyncIterator[App]:
             lookup_timeout=settings.provider_lookup_timeout,
         )
         payments = Payments(store=store, provider=provider)
-        keys = IdempotencyKeys(db, lease=_LEASE, wait=_JOIN)
+        keys = IdempotencyKeys(db, wait=_JOIN)
         resolver = Resolver(store=store, payments=payments, interval=settings.resolve_interval)
         servicer = PaymentServicer(
             payments=payments,

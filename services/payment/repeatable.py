@@ -67,13 +67,14 @@ class Repeatable:
     async def _work(self, claim: Fresh, work: Callable[[str], Awaitable[M]]) -> M:
         try:
             await failpoints.reach("payment.before_work")
-            response = await work(claim.resource)
+            async with self._keys.keeping(claim):
+                response = await work(claim.resource)
             await failpoints.reach("payment.before_answer")
             async with self._db.transaction() as conn:
-                await self._keys.record_response(conn, claim, response)
+                await self._keys.record(conn, claim, response)
         except PaymentDeclined as error:
             async with self._db.transaction() as conn:
-                await self._keys.record_error(conn, claim, error)
+                await self._keys.record(conn, claim, error)
             raise
         except BaseException:
             # Cancellations too. An answer that was recorded all the same stays.

@@ -18,8 +18,7 @@ A call in several steps commits the claim with its first step, and the answer wi
         case Replay():     return claim.response(CreateOrderResponse)
         case InProgress(): return (await keys.join(scope)).response(CreateOrderResponse)
         case Fresh():      ...             # in `keeping(claim)`, go on with claim.resource; then
-                                           # record_response, record_error or, if it may succeed
-                                           # later, release
+                                           # record or, if it may succeed later, release
 
 When somebody else brings the call to its end, as a worker does after a crash, it stores the answer
 with `answer`, in the transaction of the last step.

@@ -127,7 +127,7 @@ class IdempotencyKeys:
                 case Fresh():
                     response = await effect(conn)
                     await failpoints.reach("idempotency.before_record")
-                    await self.record_response(conn, claim, response)
+                    await self.record(conn, claim, response)
                     return response
 
     async def claim(
@@ -162,20 +162,19 @@ class IdempotencyKeys:
             if found is not None:
                 return found
 
-    async def record_response(self, conn: Connection, claim: Fresh, response: Message) -> None:
-        """Stores the call's answer in the caller's transaction.
+    async def record(self, conn: Connection, claim: Fresh, answer: Message | DomainError) -> Replay:
+        """Stores the call's answer in the caller's transaction and returns it as it is stored.
 
-        Raises IdempotencyKeyInUse when another attempt has taken over; then nothing may commit.
+        A domain error is stored when it is definitive, such as a declined payment, so that a
+        repetition sees it again; raise it after the transaction has committed.
+
+        Raises IdempotencyKeyInUse when another attempt has taken over, or the call was answered;
+        then nothing may commit.
         """
-        await self._record(conn, claim, response)
-
-    async def record_error(self, conn: Connection, claim: Fresh, error: DomainError) -> None:
-        """Stores a definitive error as the call's answer, as `record_response` does.
-
-        For failures that a repetition must see again, such as a declined payment. Raise `error`
-        after the transaction has committed.
-        """
-        await self._record(conn, claim, error)
+        columns = _columns(answer)
+        if await conn.fetchval(_RECORD, *_key(claim), *columns) is None:
+            raise _in_progress(timedelta(0))
+        return _replay(*columns)
 
     async def answer(
         self, conn: Connection, scope: Scope, *, resource: str, answer: Message | DomainError
@@ -280,13 +279,7 @@ class IdempotencyKeys:
             raise IdempotencyKeyReused("the request id was used before, for another request")
         if row["response"] is None and row["error"] is None:
             return InProgress(resource=row["resource"], remaining=row["remaining"])
-        error = row["error"] and stored_error.error_from_json(row["error"])
-        return Replay(body=row["response"], error=error)
-
-    async def _record(self, conn: Connection, claim: Fresh, answer: Message | DomainError) -> None:
-        stored = await conn.fetchval(_RECORD, *_key(claim), *_columns(answer))
-        if stored is None:
-            raise _in_progress(timedelta(0))
+        return _replay(row["response"], row["error"])
 
 
 def _columns(answer: Message | DomainError) -> tuple[bytes | None, str | None]:
@@ -294,6 +287,10 @@ def _columns(answer: Message | DomainError) -> tuple[bytes | None, str | None]:
     if isinstance(answer, DomainError):
         return None, stored_error.json_from_error(answer)
     return answer.SerializeToString(deterministic=True), None
+
+
+def _replay(response: bytes | None, error: str | None) -> Replay:
+    return Replay(body=response, error=stored_error.error_from_json(error) if error else None)
 
 
 def _key(claim: Fresh) -> tuple[str, str, str, int]:

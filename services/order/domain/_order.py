@@ -73,7 +73,9 @@ class Order:
     `payment_token`: held until the payment is authorized or given up.
     `reason`, `short_product_id`: why it was undone, and the product that was the cause.
     `undone_from`: how far it had come when it began to be undone.
+    `refund_refused`: the payment provider did not give the payment back.
     `sequence`: counts its steps.
+    `request_id`: the customer's key of the call that placed it, None if that is not known.
     """
 
     order_id: UUID
@@ -88,7 +90,9 @@ class Order:
     reason: Reason | None = None
     short_product_id: UUID | None = None
     undone_from: State | None = None
+    refund_refused: bool = False
     sequence: int = 1
+    request_id: str | None = None
 
     @property
     def total(self) -> Amount:
@@ -174,13 +178,14 @@ class Order:
             payment_token=None,
         )
 
-    def undone(self, *, money_returned: bool) -> "Order":
-        """Nothing is left of it: neither stock nor money."""
+    def undone(self, *, money_returned: bool, refund_refused: bool = False) -> "Order":
+        """Nothing is left of it: neither stock nor money, unless the provider keeps the money."""
         if self.reason is None:
             raise _conflict(self.state, State.CANCELLED)
-        if self.is_paid and not money_returned:
+        if self.is_paid and money_returned is refund_refused:
             raise _conflict(self.state, ENDS_AS[self.reason])
-        return self._moved(State.REFUNDED if money_returned else ENDS_AS[self.reason])
+        state = State.REFUNDED if money_returned else ENDS_AS[self.reason]
+        return self._moved(state, refund_refused=refund_refused)
 
     def _moved(self, state: State, **changes: Any) -> "Order":
         if state not in TRANSITIONS[self.state]:

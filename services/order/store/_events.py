@@ -1,7 +1,8 @@
-"""The events that were published, for consumers that may have missed some."""
+"""The events that were committed, for consumers that may have missed some."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 from datetime import datetime
+from uuid import UUID
 
 import asyncpg
 
@@ -11,29 +12,41 @@ from souk.mesh.v1.event_pb2 import Event
 
 _BATCH = 100
 
-# Within one answer the position may be a cursor: what commits later is published later.
-_PUBLISHED = """
-    SELECT position, event_id, type, aggregate_id, sequence, occurred_at, traceparent, payload
-    FROM outbox
-    WHERE published_at IS NOT NULL AND occurred_at >= $1 AND position > $2
-    ORDER BY position LIMIT $3
+_COLUMNS = """
+    position, event_id, type, aggregate_id, sequence, occurred_at, traceparent, payload
 """
+
+# Within one answer the position may be a cursor: what commits later is published later.
+_SINCE = f"""
+    SELECT {_COLUMNS} FROM outbox
+    WHERE occurred_at >= $1 AND position > $2
+    ORDER BY position LIMIT $3
+"""  # noqa: S608  # only our own column names
+
+_WITH_IDS = f"""
+    SELECT {_COLUMNS} FROM outbox WHERE event_id = ANY($1) ORDER BY position
+"""  # noqa: S608  # likewise
 
 
 class EventStore:
-    """The published events that are still kept."""
+    """The committed events that are still kept, published or not."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    async def published(self, *, since: datetime) -> AsyncGenerator[Event, None]:
+    async def since(self, since: datetime) -> AsyncGenerator[Event, None]:
         """Yields the events that occurred at `since` or later, in the order they were appended."""
         position = 0
-        while rows := await self._batch(since, position):
+        while rows := await self._batch(_SINCE, since, position, _BATCH):
             for row in rows:
                 yield outbox.event_from_row(row)
             position = rows[-1]["position"]
 
-    async def _batch(self, since: datetime, position: int) -> list[asyncpg.Record]:
+    async def with_ids(self, event_ids: Collection[UUID]) -> AsyncGenerator[Event, None]:
+        """Yields those of the events that were committed, in the order they were appended."""
+        for row in await self._batch(_WITH_IDS, list(event_ids)):
+            yield outbox.event_from_row(row)
+
+    async def _batch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
         async with self._db.connection() as conn:
-            return await conn.fetch(_PUBLISHED, since, position, _BATCH)
+            return await conn.fetch(query, *arguments)

@@ -5,12 +5,13 @@ Taking the lease makes the fencing token grow, and every write asks for the toke
 a worker that lost its lease while it was waiting for another service can't write any more.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
-from services.mesh.database import Database
-from services.order.domain import Actor, Order
+from services.mesh.database import Connection, Database
+from services.order.domain import IN_FLIGHT, Actor, Order
 from services.order.store._rows import DUE, ORDER, Lease, lease_from_row, write_step
 
 _TAKE = """
@@ -42,6 +43,12 @@ _NEXT_DUE = """
     FROM orders WHERE next_attempt_at IS NOT NULL
 """
 
+_RENEW = """
+    UPDATE orders SET lease_expires_at = clock_timestamp() + $3::interval
+    WHERE order_id = $1 AND fencing_token = $2
+    RETURNING true
+"""
+
 _RELEASE = """
     WITH released AS (
         UPDATE orders
@@ -53,15 +60,29 @@ _RELEASE = """
 """
 
 
+Settled = Callable[[Connection, Order], Awaitable[None]]
+"""Is told of an order that has nothing left to do, in the transaction of its last step."""
+
+
+async def _tell_nobody(_conn: Connection, _order: Order) -> None:
+    """Is told of orders where nobody wants to know."""
+
+
 class LeaseLost(Exception):
     """Somebody else may work on the order now; what we meant to write was not written."""
 
 
 class LeaseStore:
-    """Leases of orders that last for `duration` after they were taken or a step was recorded."""
+    """Leases of orders that last for `duration` after they were taken or a step was recorded.
 
-    def __init__(self, db: Database, *, duration: timedelta) -> None:
+    `settled` is called with each order that a step has brought to its end.
+    """
+
+    def __init__(
+        self, db: Database, *, duration: timedelta, settled: Settled = _tell_nobody
+    ) -> None:
         self._db = db
+        self._settled = settled
         self.duration = duration
 
     async def acquire(self, order_id: UUID) -> Lease | None:
@@ -96,14 +117,26 @@ class LeaseStore:
                 tokens=(lease.fencing_token, lease.fencing_token),
                 lease=self.duration,
             )
-        if row is None:
-            raise LeaseLost
+            if row is None:
+                raise LeaseLost
+            written = replace(after, update_time=row["update_time"])
+            if written.state not in IN_FLIGHT:
+                await self._settled(conn, written)
         return Lease(
-            order=replace(after, update_time=row["update_time"]),
+            order=written,
             fencing_token=lease.fencing_token,
             attempts=0,
             overdue=row["overdue"],
         )
+
+    async def renew(self, lease: Lease) -> None:
+        """Prolongs the lease in the middle of a step of several effects. Raises LeaseLost."""
+        async with self._db.connection() as conn:
+            renewed = await conn.fetchval(
+                _RENEW, lease.order.order_id, lease.fencing_token, self.duration
+            )
+        if not renewed:
+            raise LeaseLost
 
     async def release(self, lease: Lease, *, retry_in: timedelta = timedelta(0)) -> None:
         """Gives the order to whoever takes it up next, after `retry_in`; nothing if it was lost."""

@@ -34,9 +34,9 @@ from services.order.store._rows import (
 _INSERT = """
     INSERT INTO orders
         (order_id, user_id, state, currency, total_minor, shipping_address, payment_token, sequence,
-         pay_by, next_attempt_at, lease_expires_at)
+         pay_by, next_attempt_at, lease_expires_at, request_id)
     VALUES ($1, $2, $3, $4, $5, $6, $7, 1,
-        clock_timestamp() + $8::interval, clock_timestamp(), clock_timestamp() + $9::interval)
+        clock_timestamp() + $8::interval, clock_timestamp(), clock_timestamp() + $9::interval, $10)
     ON CONFLICT (order_id) DO NOTHING
     RETURNING true
 """
@@ -75,6 +75,7 @@ class NewOrder:
     lines: tuple[Line, ...]
     shipping_address: str | None = field(default=None, repr=False)
     payment_token: str = field(repr=False)
+    request_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +129,7 @@ class OrderStore:
                 new.payment_token,
                 self._pay_within,
                 lease,
+                new.request_id,
             )
             if not is_new:
                 return None

@@ -19,7 +19,8 @@ DUE = "order_due"
 
 ORDER = """
     o.order_id, o.user_id, o.state, o.currency, o.shipping_address, o.payment_token, o.payment_id,
-    o.reason, o.short_product_id, o.undone_from, o.sequence, o.create_time, o.update_time,
+    o.reason, o.short_product_id, o.undone_from, o.refund_refused, o.sequence, o.request_id,
+    o.create_time, o.update_time,
     o.fencing_token, o.attempts, o.pay_by <= clock_timestamp() AS overdue,
     (SELECT array_agg(l ORDER BY l.position) FROM order_lines l WHERE l.order_id = o.order_id)
         AS lines
@@ -30,8 +31,8 @@ _STEP = """
     WITH changed AS (
         UPDATE orders
         SET state = $4, payment_token = $5, payment_id = $6, reason = $7, short_product_id = $8,
-            undone_from = $9, sequence = $10, update_time = clock_timestamp(), attempts = 0,
-            fencing_token = $3,
+            undone_from = $9, sequence = $10, refund_refused = $16, attempts = 0,
+            update_time = clock_timestamp(), fencing_token = $3,
             next_attempt_at = CASE WHEN $11 THEN clock_timestamp() END,
             lease_expires_at = clock_timestamp() + $12::interval
         WHERE order_id = $1 AND fencing_token = $2
@@ -74,7 +75,9 @@ def order_from_row(row: asyncpg.Record) -> Order:
         reason=row["reason"] and Reason(row["reason"]),
         short_product_id=row["short_product_id"],
         undone_from=row["undone_from"] and State(row["undone_from"]),
+        refund_refused=row["refund_refused"],
         sequence=row["sequence"],
+        request_id=row["request_id"],
         create_time=row["create_time"],
         update_time=row["update_time"],
     )
@@ -122,6 +125,7 @@ async def write_step(
         before.state,
         actor,
         CHANGED,
+        after.refund_refused,
     )
     if row is not None:
         await append_event(conn, after)

@@ -9,13 +9,22 @@ from uuid import UUID
 from services.mesh import failpoints, served_call
 from services.mesh.database import Database
 from services.mesh.errors import DomainError
-from services.mesh.idempotency import Claim, Fresh, IdempotencyKeys, InProgress, Replay, Scope
+from services.mesh.idempotency import (
+    Claim,
+    Fresh,
+    IdempotencyKeyInUse,
+    IdempotencyKeys,
+    InProgress,
+    Replay,
+    Scope,
+)
 from services.mesh.ids import new_id
 from services.mesh.taking import take
 from services.order import convert
 from services.order.clients import Catalogue
 from services.order.domain import IN_FLIGHT, Actor, Order
 from services.order.store import Lease, LeaseStore, NewOrder, OrderChanges, OrderStore
+from services.order.workflow import _answers
 from services.order.workflow._saga import Saga
 from souk.order.v1.order_service_pb2 import CreateOrderRequest, CreateOrderResponse
 
@@ -49,9 +58,7 @@ class Checkout:
         self._saga = saga
         self._margin_seconds = answer_margin.total_seconds()
 
-    async def place(
-        self, request: CreateOrderRequest, *, user_id: UUID, scope: Scope
-    ) -> CreateOrderResponse:
+    async def place(self, request: CreateOrderRequest, *, user_id: UUID) -> CreateOrderResponse:
         """Places an order and answers with it as far as it came in the time of the call.
 
         A repeated call gets the first one's answer. The claim of the key fixes the order's id
@@ -61,16 +68,15 @@ class Checkout:
         OutOfStock, PaymentDeclined and ReservationExpired, and the order is kept as rejected;
         IdempotencyKeyReused and CallInProgress.
         """
+        scope = _answers.scope(user_id, request.request_id)
         match await take(self._claim(scope, request), give_back=self._give_up):
             case Replay() as replay:
                 return replay.response(CreateOrderResponse)
             case InProgress():
                 return (await self._keys.join(scope)).response(CreateOrderResponse)
             case Fresh() as claim:
-                answer = await self._first_answer(claim, request, user_id)
-                if isinstance(answer, DomainError):
-                    raise answer
-                return answer
+                replay = await self._first_answer(claim, request, user_id)
+                return replay.response(CreateOrderResponse)
 
     async def cancel(self, order_id: UUID, *, visible_to: UUID | None, actor: Actor) -> Order:
         """Begins to undo an order and returns it as far as it is undone in the time of the call.
@@ -104,18 +110,19 @@ class Checkout:
 
     async def _first_answer(
         self, claim: Fresh, request: CreateOrderRequest, user_id: UUID
-    ) -> CreateOrderResponse | DomainError:
+    ) -> Replay:
         """Does what the claim is for, and stores the answer and returns it.
 
         A call that fails or is cancelled gives the claim up, so that a repetition can go on.
         """
         try:
-            lease = await self._begin(claim, request, user_id)
-            await failpoints.reach("order.after_place")
-            order = await self._see_through(UUID(claim.resource), lease)
-            await failpoints.reach("order.before_answer")
-            answer = await self._store_answer(claim, order)
-            await failpoints.reach("order.after_answer")
+            async with self._keys.keeping(claim):
+                lease = await self._begin(claim, request, user_id)
+                await failpoints.reach("order.after_place")
+                order = await self._see_through(UUID(claim.resource), lease)
+                await failpoints.reach("order.before_answer")
+                answer = await self._answer(claim, order)
+                await failpoints.reach("order.after_answer")
         except BaseException:
             await self._give_up(claim)
             raise
@@ -136,6 +143,7 @@ class Checkout:
             if request.HasField("shipping_address")
             else None,
             payment_token=request.payment_token,
+            request_id=request.request_id,
         )
         await failpoints.reach("order.before_place")
         placing = self._orders.place(new, lease=self._leases.duration)
@@ -159,12 +167,19 @@ class Checkout:
         remaining = served_call.remaining()
         return None if remaining is None else max(0, remaining - self._margin_seconds)
 
-    async def _store_answer(self, claim: Fresh, order: Order) -> CreateOrderResponse | DomainError:
-        rejection = order.rejection
-        response = CreateOrderResponse(order=convert.order_to_proto(order))
+    async def _answer(self, claim: Fresh, order: Order) -> Replay:
+        """Returns the answer that stands: that of the order's last step, or else this one."""
+        answered = await self._keys.answered(claim.scope)
+        if answered is not None:
+            return answered
+        try:
+            return await self._store_answer(claim, _answers.answer(order))
+        except IdempotencyKeyInUse:
+            # The last step was taken meanwhile, or another attempt has begun.
+            return await self._keys.join(claim.scope)
+
+    async def _store_answer(
+        self, claim: Fresh, answer: CreateOrderResponse | DomainError
+    ) -> Replay:
         async with self._db.transaction() as conn:
-            if rejection is None:
-                await self._keys.record_response(conn, claim, response)
-            else:
-                await self._keys.record_error(conn, claim, rejection)
-        return rejection or response
+            return await self._keys.record(conn, claim, answer)

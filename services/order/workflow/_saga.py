@@ -7,13 +7,14 @@
 | PAYMENT_AUTHORIZED | commit stock                      | STOCK_COMMITTED     | CANCELLING |
 | STOCK_COMMITTED    | capture payment                   | PAYMENT_CAPTURED    | CANCELLING |
 | PAYMENT_CAPTURED   | none                              | CONFIRMED           |            |
-| CANCELLING         | void or refund, then release      | as its reason says  |            |
+| CANCELLING         | void or refund, then release      | as its reason says  | the same   |
 
 A state says that its effect may have been asked for, and the next one that it was done. Every
 effect may be repeated, so whoever takes the order up asks again and goes on from the answer. An
 effect without an answer is neither taken for done nor undone: it is repeated under the same key,
 until the order is overdue. Undoing is safe at any moment, since product and payment then refuse
-what may still be on its way.
+what may still be on its way. If the provider refuses to give the money back, the order ends all the
+same and says so (`refund_refused`); payment's reconciliation and the staff see to the rest.
 """
 
 import asyncio
@@ -25,7 +26,7 @@ import structlog
 
 from services.mesh import failpoints
 from services.mesh.errors import DomainError
-from services.order.clients import Payments, Refused, Stock, Unanswered
+from services.order.clients import Payments, RefundRefused, Refused, Stock, Unanswered
 from services.order.domain import IN_FLIGHT, UNPAID, Order, Reason, State
 from services.order.store import Lease, LeaseLost, LeaseStore
 
@@ -46,7 +47,7 @@ class Saga:
         self._stock = stock
         self._payments = payments
         self._retry_most = retry_most
-        self._steps: dict[State, Callable[[Order], Awaitable[Order]]] = {
+        self._steps: dict[State, Callable[[Lease], Awaitable[Order]]] = {
             State.PENDING: self._reserve_stock,
             State.STOCK_RESERVED: self._authorize_payment,
             State.PAYMENT_AUTHORIZED: self._commit_stock,
@@ -90,7 +91,7 @@ class Saga:
             return await self._leases.record(lease, order.undo(Reason.TIMED_OUT))
         try:
             await failpoints.reach("order.before_effect", order.state)
-            after = await self._steps[order.state](order)
+            after = await self._steps[order.state](lease)
             await failpoints.reach("order.after_effect", order.state)
         except Refused as refused:
             after = order.undo(refused.reason, short_product_id=refused.product_id)
@@ -98,28 +99,45 @@ class Saga:
         await failpoints.reach("order.after_record", after.state)
         return recorded
 
-    async def _reserve_stock(self, order: Order) -> Order:
-        await self._stock.reserve(order)
-        return order.stock_reserved()
+    async def _reserve_stock(self, lease: Lease) -> Order:
+        await self._stock.reserve(lease.order)
+        return lease.order.stock_reserved()
 
-    async def _authorize_payment(self, order: Order) -> Order:
-        return order.payment_authorized(await self._payments.authorize(order))
+    async def _authorize_payment(self, lease: Lease) -> Order:
+        return lease.order.payment_authorized(await self._payments.authorize(lease.order))
 
-    async def _commit_stock(self, order: Order) -> Order:
-        await self._stock.commit(order)
-        return order.stock_committed()
+    async def _commit_stock(self, lease: Lease) -> Order:
+        await self._stock.commit(lease.order)
+        return lease.order.stock_committed()
 
-    async def _capture_payment(self, order: Order) -> Order:
-        await self._payments.capture(order)
-        return order.payment_captured()
+    async def _capture_payment(self, lease: Lease) -> Order:
+        await self._payments.capture(lease.order)
+        return lease.order.payment_captured()
 
-    async def _confirm(self, order: Order) -> Order:
-        return order.confirmed()
+    async def _confirm(self, lease: Lease) -> Order:
+        return lease.order.confirmed()
 
-    async def _undo(self, order: Order) -> Order:
-        money_returned = order.may_be_paid and await self._payments.give_back(order)
-        await self._stock.release(order)
-        return order.undone(money_returned=money_returned)
+    async def _undo(self, lease: Lease) -> Order:
+        """Give back the money, then the stock; each call gets the whole of a lease."""
+        refund_refused = False
+        try:
+            money_returned = lease.order.may_be_paid and await self._give_back(lease)
+        except RefundRefused as refused:
+            _log.error("refund refused", order_id=str(lease.order.order_id), refusal=str(refused))
+            money_returned, refund_refused = False, True
+        await self._leases.renew(lease)
+        await self._stock.release(lease.order)
+        return lease.order.undone(money_returned=money_returned, refund_refused=refund_refused)
+
+    async def _give_back(self, lease: Lease) -> bool:
+        """Free the money set aside, or give back the money taken; return whether it was taken."""
+        order = lease.order
+        payment_id = order.payment_id if order.is_paid else await self._payments.void(order)
+        if payment_id is None:
+            return False
+        await self._leases.renew(lease)
+        await self._payments.refund(order, payment_id)
+        return True
 
     def _pause(self, attempts: int) -> timedelta:
         doublings = min(attempts, _MOST_DOUBLINGS)

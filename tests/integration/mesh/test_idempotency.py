@@ -157,7 +157,7 @@ async def test_stored_error(db: Database, keys: IdempotencyKeys) -> None:
     """A definitive failure is what every repetition is answered."""
     claim = await begin_fresh(db, keys)
     async with db.transaction() as conn:
-        await keys.record_error(conn, claim, OutOfStock("none are left", product_id="9"))
+        await keys.record(conn, claim, OutOfStock("none are left", product_id="9"))
     replay = await begin(db, keys)
     assert isinstance(replay, Replay)
     with pytest.raises(FailedPrecondition, match="none are left") as caught:
@@ -184,7 +184,7 @@ async def test_join(db: Database, keys: IdempotencyKeys) -> None:
     claim = await begin_fresh(db, keys)
     waiting = asyncio.create_task(keys.join(SCOPE))
     async with db.transaction() as conn:
-        await keys.record_response(conn, claim, RESPONSE)
+        await keys.record(conn, claim, RESPONSE)
     assert (await waiting).response(CreateOrderResponse) == RESPONSE
 
 
@@ -197,9 +197,9 @@ async def test_takeover(db: Database, keys: IdempotencyKeys) -> None:
     with pytest.raises(IdempotencyKeyInUse):
         async with db.transaction() as conn:
             await effect(conn)
-            await keys.record_response(conn, first, CreateOrderResponse())
+            await keys.record(conn, first, CreateOrderResponse())
     async with db.transaction() as conn:
-        await keys.record_response(conn, second, RESPONSE)
+        await keys.record(conn, second, RESPONSE)
     assert await effects(db) == 0
     assert (await keys.join(SCOPE)).response(CreateOrderResponse) == RESPONSE
 
@@ -264,14 +264,14 @@ async def test_a_worker_answers_for_an_attempt_that_died(
     assert replay.body == RESPONSE.SerializeToString(deterministic=True)
     with pytest.raises(IdempotencyKeyInUse):
         async with db.transaction() as conn:
-            await keys.record_response(conn, claim, CreateOrderResponse())
+            await keys.record(conn, claim, CreateOrderResponse())
 
 
 async def test_an_answer_is_stored_once(db: Database, keys: IdempotencyKeys) -> None:
     """A worker that comes after the answer changes nothing."""
     claim = await begin_fresh(db, keys)
     async with db.transaction() as conn:
-        await keys.record_response(conn, claim, RESPONSE)
+        await keys.record(conn, claim, RESPONSE)
         await keys.answer(conn, SCOPE, resource="order-7", answer=OutOfStock("none are left"))
     assert (await keys.join(SCOPE)).response(CreateOrderResponse) == RESPONSE
 

@@ -18,6 +18,7 @@ import grpc.aio
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from google.protobuf.any_pb2 import Any as AnyMessage
 
 from services.local import ports
 from services.mesh import clients, migrate, run
@@ -110,6 +111,17 @@ class Shop:
     async def actors(self, order_id: str) -> list[str]:
         """Returns who took the steps of an order, from its history."""
         return [row["actor"] for row in await self._history(order_id)]
+
+    async def last_event(self, order_id: str) -> bytes:
+        """Returns the payload of the last event of an order."""
+        query = "SELECT payload FROM outbox WHERE aggregate_id = $1 ORDER BY sequence DESC LIMIT 1"
+        packed = AnyMessage.FromString(await self.conn.fetchval(query, order_id))
+        return bytes(packed.value)
+
+    async def is_answered(self, order_id: str) -> bool:
+        """Tells whether the call that placed an order has its answer stored."""
+        query = "SELECT response IS NOT NULL OR error IS NOT NULL FROM idempotency_keys"
+        return bool(await self.conn.fetchval(f"{query} WHERE resource = $1", order_id))
 
     async def _history(self, order_id: str) -> list[asyncpg.Record]:
         query = "SELECT * FROM order_history WHERE order_id = $1 ORDER BY sequence"

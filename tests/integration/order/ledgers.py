@@ -119,7 +119,10 @@ class Warehouse:
 
 
 class Till:
-    """Payments by order. `takings` counts the money taken, and `returns` the money given back."""
+    """Payments by order. `takings` counts the money taken, and `returns` the money given back.
+
+    `keeps`: the orders whose money the provider refuses to give back, set aside or taken.
+    """
 
     def __init__(self) -> None:
         self.payments: dict[str, payment_pb2.Payment] = {}
@@ -127,6 +130,7 @@ class Till:
         self.takings: Counter[str] = Counter()
         self.returns: Counter[str] = Counter()
         self.keys: dict[str, Any] = {}
+        self.keeps: set[str] = set()
         self._done: set[str] = set()
 
     def state(self, order_id: str) -> str:
@@ -175,6 +179,7 @@ class Till:
         if payment.state == payment_pb2.PAYMENT_STATE_CAPTURED:
             raise _conflict(payment)
         if payment.state == payment_pb2.PAYMENT_STATE_AUTHORIZED:
+            self._check_kept(payment)
             payment.state = payment_pb2.PAYMENT_STATE_VOIDED
         return payment
 
@@ -188,6 +193,7 @@ class Till:
         ):
             raise _conflict(payment)
         if payment.state == payment_pb2.PAYMENT_STATE_CAPTURED:
+            self._check_kept(payment)
             payment.state = payment_pb2.PAYMENT_STATE_REFUNDED
             self.returns[payment.order_id] += 1
         self._done.add(request.request_id)
@@ -205,6 +211,10 @@ class Till:
     def by_id(self, payment_id: str) -> payment_pb2.Payment:
         """Returns a payment."""
         return next(each for each in self.payments.values() if each.payment_id == payment_id)
+
+    def _check_kept(self, payment: payment_pb2.Payment) -> None:
+        if payment.order_id in self.keeps:
+            raise PaymentDeclined("the provider refused", payment_id=payment.payment_id)
 
     def _note(self, request: Any) -> None:
         """Refuses a key that came with another request before."""

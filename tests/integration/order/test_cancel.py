@@ -10,6 +10,7 @@ import pytest
 
 from services.mesh.ids import new_id
 from souk.order.v1 import order_pb2
+from souk.order.v1.order_events_pb2 import OrderCancelled
 from souk.order.v1.order_service_pb2 import (
     CancelOrderRequest,
     MarkDeliveredRequest,
@@ -105,6 +106,38 @@ async def test_an_unanswered_refund_is_repeated(shop: Shop, eventually: Eventual
         await cancel(shop, order.order_id, customer)
     await eventually(lambda: shop.is_in(order.order_id, "REFUNDED"))
     assert shop.world.till.returns[order.order_id] == 1
+
+
+async def test_a_refused_refund_ends_the_order_with_the_truth(shop: Shop) -> None:
+    """Money that the provider keeps for good is asked for no more, and the order says so."""
+    product_id, customer = shop.world.warehouse.add(stock=5), person()
+    order = await shop.place(create_order(product_id), customer)
+    shop.world.till.keeps.add(order.order_id)
+    cancelled = await cancel(shop, order.order_id, customer)
+    assert cancelled.order.state == order_pb2.ORDER_STATE_CANCELLED
+    assert cancelled.order.refund_refused
+    assert shop.world.warehouse.stock(product_id) == (5, 0, 0)
+    assert shop.world.till.returns[order.order_id] == 0
+    assert (await shop.row(order.order_id))["next_attempt_at"] is None
+    payload = OrderCancelled()
+    payload.ParseFromString(await shop.last_event(order.order_id))
+    assert payload.refund_refused
+
+
+async def test_a_refused_void_ends_the_order_with_the_truth(shop: Shop) -> None:
+    """Money that stays set aside because the provider refuses to void it is told of likewise."""
+    product_id, customer = shop.world.warehouse.add(stock=5), person()
+    fault = shop.world.faults.hang("CommitReservation", product_id, when=BEFORE)
+    placing = asyncio.create_task(shop.place(create_order(product_id), customer))
+    await fault.reached.wait()
+    order_id = await shop.order_about(product_id)
+    shop.world.till.keeps.add(order_id)
+    cancelled = await cancel(shop, order_id, customer)
+    fault.ended.set()
+    await placing
+    assert cancelled.order.refund_refused
+    assert await shop.state(order_id) == "CANCELLED"
+    assert shop.world.warehouse.stock(product_id) == (5, 0, 0)
 
 
 async def test_money_the_staff_gave_back_is_not_given_back_again(shop: Shop) -> None:

@@ -96,6 +96,43 @@ async def test_a_kill_at_every_point_is_survived(
     assert kept == [int(is_sold) for is_sold in sold]
 
 
+async def test_a_killed_call_is_answered_by_the_worker(
+    world: World,
+    settings: Settings,
+    conn: "asyncpg.Connection[asyncpg.Record]",
+    eventually: Eventually,
+    tmp_path: Path,
+) -> None:
+    """Who finishes the order stores the answer too; every repetition gets those very bytes."""
+    product_id, customer = world.warehouse.add(stock=5), person()
+    request = create_order(product_id)
+    fault = world.faults.hang("Capture", product_id, when=AFTER)
+    async with process(settings, world, tmp_path / "log") as (stub, child):
+        shop = Shop(world=world, conn=conn, stub=stub)
+        call = asyncio.create_task(_failed(shop.place(request, customer)))
+        await fault.reached.wait()
+        child.kill()
+        await call
+    world.faults.clear()
+    order_id = await shop.order_about(product_id)
+    # The claim would outlive the test: only the worker can answer in time.
+    await conn.execute(
+        "UPDATE idempotency_keys SET lease_until = now() + interval '1 h' WHERE resource = $1",
+        order_id,
+    )
+    async with process(settings, world, tmp_path / "log") as (stub, _):
+        shop = Shop(world=world, conn=conn, stub=stub)
+        await eventually(lambda: shop.is_answered(order_id))
+        orders = [await shop.place(request, customer) for _ in range(2)]
+    stored = await conn.fetchval(
+        "SELECT response FROM idempotency_keys WHERE resource = $1", order_id
+    )
+    answer = order_service_pb2.CreateOrderResponse.FromString(stored)
+    assert [answer.order, answer.order] == orders
+    assert (answer.order.order_id, await shop.state(order_id)) == (order_id, "CONFIRMED")
+    assert world.till.takings[order_id] == 1
+
+
 async def test_a_drain_hands_its_orders_on(
     world: World,
     settings: Settings,

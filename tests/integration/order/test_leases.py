@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -13,7 +13,7 @@ from services.mesh.database import Database
 from services.mesh.ids import new_id
 from services.order.domain import Actor, Line, Order, Reason, State
 from services.order.settings import Settings
-from services.order.store import LeaseLost, LeaseStore, NewOrder, OrderStore
+from services.order.store import EventStore, LeaseLost, LeaseStore, NewOrder, OrderStore
 from tests.integration.order.conftest import OK
 
 NO_TIME = timedelta(0)
@@ -36,7 +36,9 @@ def new_order() -> NewOrder:
         quantity=1,
         unit_price=Amount(currency="EUR", minor=100),
     )
-    return NewOrder(order_id=new_id(), user_id=new_id(), lines=(line,), payment_token=OK)
+    return NewOrder(
+        order_id=new_id(), user_id=new_id(), lines=(line,), payment_token=OK, request_id="key"
+    )
 
 
 async def placed(db: Database) -> UUID:
@@ -113,6 +115,28 @@ async def test_an_order_that_waits_is_not_due(db: Database) -> None:
     await leases.release(lease, retry_in=LONG)
     due = await leases.acquire_due(100)
     assert order_id not in {each.order.order_id for each in due}
+
+
+async def test_a_lease_is_prolonged_by_its_holder_alone(db: Database) -> None:
+    """Between two effects of one step the lease begins anew, unless it was lost."""
+    order_id = await placed(db)
+    short, long = LeaseStore(db, duration=NO_TIME), LeaseStore(db, duration=LONG)
+    first = await short.acquire(order_id)
+    assert first is not None
+    await long.renew(first)
+    assert await long.acquire(order_id) is None
+    await short.renew(first)
+    assert await long.acquire(order_id) is not None
+    with pytest.raises(LeaseLost):
+        await long.renew(first)
+
+
+async def test_what_is_not_published_yet_can_be_replayed(db: Database) -> None:
+    """Consumers can ask for what was committed, whether or not Redis has it."""
+    order_id = await placed(db)
+    since = datetime(2026, 1, 1, tzinfo=UTC)
+    events = [event async for event in EventStore(db).since(since)]
+    assert [each.type for each in events if each.aggregate_id == str(order_id)] == ["order.created"]
 
 
 async def test_a_settled_order_is_not_due(db: Database) -> None:

@@ -103,7 +103,7 @@ async def test_a_service_reads_any_order(shop: Shop) -> None:
     (order_id,) = await placed(shop, 1, person())
     request = GetOrderRequest(order_id=order_id)
     response = await shop.stub.GetOrder(request, metadata=(("x-souk-service", "notification"),))
-    error = await refusal(shop.stub.GetOrder(request, metadata=(("x-souk-service", "payment"),)))
+    error = await refusal(shop.stub.GetOrder(request, metadata=(("x-souk-service", "product"),)))
     assert (response.order.order_id, error.code) == (order_id, "PERMISSION_DENIED")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from google.protobuf import json_format
 from redis.asyncio import Redis
 
+from services.mesh.ids import new_id
 from souk.mesh.v1.event_pb2 import Event
 from souk.order.v1 import order_events_pb2, order_pb2
 from souk.order.v1.order_service_pb2 import (
@@ -153,6 +154,18 @@ async def test_a_replay_begins_at_its_time(shop: Shop) -> None:
     request.since.FromDatetime(datetime.now(UTC) + timedelta(minutes=1))
     stream = shop.stub.ReplayEvents(request, metadata=NOTIFICATION)
     assert [response async for response in stream] == []
+
+
+async def test_events_are_confirmed_by_their_ids(shop: Shop) -> None:
+    """Who asks for certain events gets those that were committed, and no other."""
+    order = await shop.place(create_order(shop.world.warehouse.add()), person())
+    rows = await shop.conn.fetch(
+        "SELECT event_id FROM outbox WHERE aggregate_id = $1 ORDER BY sequence", order.order_id
+    )
+    known = str(rows[1]["event_id"])
+    request = ReplayEventsRequest(event_ids=[str(new_id()), known])
+    stream = shop.stub.ReplayEvents(request, metadata=NOTIFICATION)
+    assert [response.event.event_id async for response in stream] == [known]
 
 
 async def test_people_can_t_replay(shop: Shop) -> None:

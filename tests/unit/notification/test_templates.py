@@ -79,6 +79,18 @@ def test_a_rejected_order_is_told_with_the_reason():
     )
 
 
+@pytest.mark.parametrize("of_type", ["order.rejected", "order.cancelled", "order.expired"])
+def test_a_refused_refund_is_not_told_as_no_charge(of_type: str):
+    """Whose money is kept by the provider is told so."""
+    message = payload(TEMPLATES[of_type].payload, refund_refused=True)
+    told = draft(event(of_type, message))
+
+    assert told is not None
+    assert told.body.endswith(
+        "Our payment provider did not let us give 1,234.50 EUR back; our staff will settle it."
+    )
+
+
 @pytest.mark.parametrize(
     ("money", "text"),
     [

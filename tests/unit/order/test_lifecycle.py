@@ -40,6 +40,7 @@ VERBS: dict[str, Callable[[Order], Order]] = {
     **{f"undo, {reason}": partial(Order.undo, reason=reason) for reason in Reason},
     "undone": partial(Order.undone, money_returned=False),
     "undone, money returned": partial(Order.undone, money_returned=True),
+    "undone, money kept": partial(Order.undone, money_returned=False, refund_refused=True),
 }
 """Everything that can happen to an order."""
 
@@ -96,8 +97,8 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def money_is_never_kept_without_goods(self) -> None:
-        """An order that was paid for ends as delivered or refunded, and nothing else."""
-        if _PAID & set(self.path):
+        """An order that was paid for ends as delivered or refunded, or says that it is not."""
+        if _PAID & set(self.path) and not self.order.refund_refused:
             assert self.order.state not in _WITHOUT_MONEY
 
     @invariant()
@@ -148,6 +149,8 @@ def test_an_undone_order_ends_as_its_reason_says(reason: Reason) -> None:
     undoing = placed().stock_reserved().undo(reason)
     assert undoing.undone(money_returned=False).state is ENDS_AS[reason]
     assert undoing.undone(money_returned=True).state is State.REFUNDED
+    kept = undoing.undone(money_returned=False, refund_refused=True)
+    assert (kept.state, kept.refund_refused) == (ENDS_AS[reason], True)
 
 
 def test_the_token_is_not_shown() -> None:

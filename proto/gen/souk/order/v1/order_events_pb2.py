@@ -26,7 +26,7 @@ from google.type import money_pb2 as google_dot_type_dot_money__pb2
 from souk.order.v1 import order_pb2 as souk_dot_order_dot_v1_dot_order__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n souk/order/v1/order_events.proto\x12\rsouk.order.v1\x1a\x17google/type/money.proto\x1a\x19souk/order/v1/order.proto\"i\n\x0cOrderCreated\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12!\n\x05total\x18\x03 \x01(\x0b\x32\x12.google.type.Money\x12\x13\n\x0bpiece_count\x18\x04 \x01(\x05\"\x7f\n\x0eOrderConfirmed\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12!\n\x05total\x18\x03 \x01(\x0b\x32\x12.google.type.Money\x12\x13\n\x0bpiece_count\x18\x04 \x01(\x05\x12\x12\n\npayment_id\x18\x05 \x01(\t\"\x96\x01\n\rOrderRejected\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12!\n\x05total\x18\x03 \x01(\x0b\x32\x12.google.type.Money\x12\x13\n\x0bpiece_count\x18\x04 \x01(\x05\x12*\n\x06reason\x18\x05 \x01(\x0e\x32\x1a.souk.order.v1.ErrorReason\"i\n\x0cOrderShipped\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12!\n\x05total\x18\x03 \x01(\x0b\x32\x12.google.type.Money\x12\x13\n\x0bpiece_count\x18\x04 \x01(\x05\"k\n\x0eOrderDelivered\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12!\n\x05total\x18\x03 \x01(\x0b\x32\x12.google.type.Money\x12\x13\n\x0bpiece_count\x18\x04 \x01(\x05\"\x97\x01\n\x0eOrderCancelled\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12!\n\x05total\x18\x03 \x01(\x0b\x32\x12.google.type.Money\x12\x13\n\x0bpiece_count\x18\x04 \x01(\x05\x12*\n\x06reason\x18\x05 \x01(\x0e\x32\x1a.souk.order.v1.ErrorReason\"\x96\x01\n\rOrderRefunded\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12!\n\x05total\x18\x03 \x01(\x0b\x32\x12.google.type.Money\x12\x13\n\x0bpiece_count\x18\x04 \x01(\x05\x12*\n\x06reason\x18\x05 \x01(\x0e\x32\x1a.souk.order.v1.ErrorReason\"\x95\x01\n\x0cOrderExpired\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12!\n\x05total\x18\x03 \x01(\x0b\x32\x12.google.type.Money\x12\x13\n\x0bpiece_count\x18\x04 \x01(\x05\x12*\n\x06reason\x18\x05 \x01(\x0e\x32\x1a.souk.order.v1.ErrorReasonb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n souk/order/v1/order_events.proto\x12\rsouk.order.v1\x1a\x17google/type/money.proto\x1a\x19souk/order/v1/order.proto\"i\n\x0cOrderCreated\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12!\n\x05total\x18\x03 \x01(\x0b\x32\x12.google.type.Money\x12\x13\n\x0bpiece_count\x18\x04 \x01(\x05\"\x7f\n\x0eOrderConfirmed\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12!\n\x05total\x18\x03 \x01(\x0b\x32\x12.google.type.Money\x12\x13\n\x0bpiece_count\x18\x04 \x01(\x05\x12\x12\n\npayment_id\x18\x05 \x01(\t\"\xae\x01\n\rOrderRejected\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12!\n\x05total\x18\x03 \x01(\x0b\x32\x12.google.type.Money\x12\x13\n\x0bpiece_count\x18\x04 \x01(\x05\x12*\n\x06reason\x18\x05 \x01(\x0e\x32\x1a.souk.order.v1.ErrorReason\x12\x16\n\x0erefund_refused\x18\x06 \x01(\x08\"i\n\x0cOrderShipped\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12!\n\x05total\x18\x03 \x01(\x0b\x32\x12.google.type.Money\x12\x13\n\x0bpiece_count\x18\x04 \x01(\x05\"k\n\x0eOrderDelivered\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12!\n\x05total\x18\x03 \x01(\x0b\x32\x12.google.type.Money\x12\x13\n\x0bpiece_count\x18\x04 \x01(\x05\"\xaf\x01\n\x0eOrderCancelled\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12!\n\x05total\x18\x03 \x01(\x0b\x32\x12.google.type.Money\x12\x13\n\x0bpiece_count\x18\x04 \x01(\x05\x12*\n\x06reason\x18\x05 \x01(\x0e\x32\x1a.souk.order.v1.ErrorReason\x12\x16\n\x0erefund_refused\x18\x06 \x01(\x08\"\x96\x01\n\rOrderRefunded\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12!\n\x05total\x18\x03 \x01(\x0b\x32\x12.google.type.Money\x12\x13\n\x0bpiece_count\x18\x04 \x01(\x05\x12*\n\x06reason\x18\x05 \x01(\x0e\x32\x1a.souk.order.v1.ErrorReason\"\xad\x01\n\x0cOrderExpired\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12!\n\x05total\x18\x03 \x01(\x0b\x32\x12.google.type.Money\x12\x13\n\x0bpiece_count\x18\x04 \x01(\x05\x12*\n\x06reason\x18\x05 \x01(\x0e\x32\x1a.souk.order.v1.ErrorReason\x12\x16\n\x0erefund_refused\x18\x06 \x01(\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,15 +38,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ORDERCONFIRMED']._serialized_start=210
   _globals['_ORDERCONFIRMED']._serialized_end=337
   _globals['_ORDERREJECTED']._serialized_start=340
-  _globals['_ORDERREJECTED']._serialized_end=490
-  _globals['_ORDERSHIPPED']._serialized_start=492
-  _globals['_ORDERSHIPPED']._serialized_end=597
-  _globals['_ORDERDELIVERED']._serialized_start=599
-  _globals['_ORDERDELIVERED']._serialized_end=706
-  _globals['_ORDERCANCELLED']._serialized_start=709
-  _globals['_ORDERCANCELLED']._serialized_end=860
-  _globals['_ORDERREFUNDED']._serialized_start=863
-  _globals['_ORDERREFUNDED']._serialized_end=1013
-  _globals['_ORDEREXPIRED']._serialized_start=1016
-  _globals['_ORDEREXPIRED']._serialized_end=1165
+  _globals['_ORDERREJECTED']._serialized_end=514
+  _globals['_ORDERSHIPPED']._serialized_start=516
+  _globals['_ORDERSHIPPED']._serialized_end=621
+  _globals['_ORDERDELIVERED']._serialized_start=623
+  _globals['_ORDERDELIVERED']._serialized_end=730
+  _globals['_ORDERCANCELLED']._serialized_start=733
+  _globals['_ORDERCANCELLED']._serialized_end=908
+  _globals['_ORDERREFUNDED']._serialized_start=911
+  _globals['_ORDERREFUNDED']._serialized_end=1061
+  _globals['_ORDEREXPIRED']._serialized_start=1064
+  _globals['_ORDEREXPIRED']._serialized_end=1237
 # @@protoc_insertion_point(module_scope)

@@ -107,6 +107,7 @@ class OrderRejected(_message.Message):
     TOTAL_FIELD_NUMBER: _builtins.int
     PIECE_COUNT_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    REFUND_REFUSED_FIELD_NUMBER: _builtins.int
     order_id: _builtins.str
     """Identifies the order."""
     user_id: _builtins.str
@@ -115,6 +116,8 @@ class OrderRejected(_message.Message):
     """Counts the pieces of all products."""
     reason: _order_pb2.ErrorReason.ValueType
     """Says why."""
+    refund_refused: _builtins.bool
+    """Says that the payment provider refused to give the payment back."""
     @_builtins.property
     def total(self) -> _money_pb2.Money:
         """Holds the sum of the order."""
@@ -127,10 +130,11 @@ class OrderRejected(_message.Message):
         total: _money_pb2.Money | None = ...,
         piece_count: _builtins.int = ...,
         reason: _order_pb2.ErrorReason.ValueType = ...,
+        refund_refused: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["total", b"total"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["order_id", b"order_id", "piece_count", b"piece_count", "reason", b"reason", "total", b"total", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["order_id", b"order_id", "piece_count", b"piece_count", "reason", b"reason", "refund_refused", b"refund_refused", "total", b"total", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -210,7 +214,7 @@ Global___OrderDelivered: _TypeAlias = OrderDelivered  # noqa: Y015
 
 @_typing.final
 class OrderCancelled(_message.Message):
-    """Tells that an order was undone before money was taken. Published as "order.cancelled"."""
+    """Tells that an order was undone. Published as "order.cancelled"."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -219,6 +223,7 @@ class OrderCancelled(_message.Message):
     TOTAL_FIELD_NUMBER: _builtins.int
     PIECE_COUNT_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    REFUND_REFUSED_FIELD_NUMBER: _builtins.int
     order_id: _builtins.str
     """Identifies the order."""
     user_id: _builtins.str
@@ -227,6 +232,8 @@ class OrderCancelled(_message.Message):
     """Counts the pieces of all products."""
     reason: _order_pb2.ErrorReason.ValueType
     """Says why."""
+    refund_refused: _builtins.bool
+    """Says that the payment provider refused to give the payment back."""
     @_builtins.property
     def total(self) -> _money_pb2.Money:
         """Holds the sum of the order."""
@@ -239,10 +246,11 @@ class OrderCancelled(_message.Message):
         total: _money_pb2.Money | None = ...,
         piece_count: _builtins.int = ...,
         reason: _order_pb2.ErrorReason.ValueType = ...,
+        refund_refused: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["total", b"total"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["order_id", b"order_id", "piece_count", b"piece_count", "reason", b"reason", "total", b"total", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["order_id", b"order_id", "piece_count", b"piece_count", "reason", b"reason", "refund_refused", b"refund_refused", "total", b"total", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -299,6 +307,7 @@ class OrderExpired(_message.Message):
     TOTAL_FIELD_NUMBER: _builtins.int
     PIECE_COUNT_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    REFUND_REFUSED_FIELD_NUMBER: _builtins.int
     order_id: _builtins.str
     """Identifies the order."""
     user_id: _builtins.str
@@ -307,6 +316,8 @@ class OrderExpired(_message.Message):
     """Counts the pieces of all products."""
     reason: _order_pb2.ErrorReason.ValueType
     """Says why."""
+    refund_refused: _builtins.bool
+    """Says that the payment provider refused to give the payment back."""
     @_builtins.property
     def total(self) -> _money_pb2.Money:
         """Holds the sum of the order."""
@@ -319,10 +330,11 @@ class OrderExpired(_message.Message):
         total: _money_pb2.Money | None = ...,
         piece_count: _builtins.int = ...,
         reason: _order_pb2.ErrorReason.ValueType = ...,
+        refund_refused: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["total", b"total"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["order_id", b"order_id", "piece_count", b"piece_count", "reason", b"reason", "total", b"total", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["order_id", b"order_id", "piece_count", b"piece_count", "reason", b"reason", "refund_refused", b"refund_refused", "total", b"total", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -49,7 +49,7 @@ class _OrderStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OrderState
     ORDER_STATE_CANCELLING: _OrderState.ValueType  # 9
     """It is being undone."""
     ORDER_STATE_CANCELLED: _OrderState.ValueType  # 10
-    """It is undone, and no money was taken. Final."""
+    """It is undone, and no money was taken, or `refund_refused` says so. Final."""
     ORDER_STATE_REJECTED: _OrderState.ValueType  # 11
     """It could not be fulfilled; `state_reason` says why. Final."""
     ORDER_STATE_EXPIRED: _OrderState.ValueType  # 12
@@ -81,7 +81,7 @@ ORDER_STATE_DELIVERED: OrderState.ValueType  # 8
 ORDER_STATE_CANCELLING: OrderState.ValueType  # 9
 """It is being undone."""
 ORDER_STATE_CANCELLED: OrderState.ValueType  # 10
-"""It is undone, and no money was taken. Final."""
+"""It is undone, and no money was taken, or `refund_refused` says so. Final."""
 ORDER_STATE_REJECTED: OrderState.ValueType  # 11
 """It could not be fulfilled; `state_reason` says why. Final."""
 ORDER_STATE_EXPIRED: OrderState.ValueType  # 12
@@ -197,6 +197,7 @@ class Order(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    REFUND_REFUSED_FIELD_NUMBER: _builtins.int
     order_id: _builtins.str
     """Identifies the order, a UUIDv7."""
     user_id: _builtins.str
@@ -209,6 +210,11 @@ class Order(_message.Message):
     """Identifies the payment. Empty means that none was authorized yet."""
     etag: _builtins.str
     """Changes with every change of the order."""
+    refund_refused: _builtins.bool
+    """Says that the payment provider refused, for good, to void or refund the
+    payment when the order was undone. The staff settle that with the customer;
+    the payment tells what was given back since.
+    """
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___OrderLine]:
         """Lists what was ordered, at the prices of the moment it was placed."""
@@ -243,10 +249,11 @@ class Order(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
+        refund_refused: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "shipping_address", b"shipping_address", "total", b"total", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "etag", b"etag", "lines", b"lines", "order_id", b"order_id", "payment_id", b"payment_id", "shipping_address", b"shipping_address", "state", b"state", "state_reason", b"state_reason", "total", b"total", "update_time", b"update_time", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "etag", b"etag", "lines", b"lines", "order_id", b"order_id", "payment_id", b"payment_id", "refund_refused", b"refund_refused", "shipping_address", b"shipping_address", "state", b"state", "state_reason", b"state_reason", "total", b"total", "update_time", b"update_time", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -151,7 +151,8 @@ class OrderServiceServicer(object):
 
     def ReplayEvents(self, request, context):
         """Repeats the committed events since a time, the oldest first, to consumers
-        that may have missed some.
+        that may have missed some; or those with certain ids, to consumers that
+        believe nobody but this service.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

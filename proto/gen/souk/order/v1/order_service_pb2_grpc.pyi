@@ -61,7 +61,8 @@ class OrderServiceStub:
     """
     ReplayEvents: _grpc.UnaryStreamMultiCallable[_order_service_pb2.ReplayEventsRequest, _order_service_pb2.ReplayEventsResponse]
     """Repeats the committed events since a time, the oldest first, to consumers
-    that may have missed some.
+    that may have missed some; or those with certain ids, to consumers that
+    believe nobody but this service.
     """
 
 @_typing.type_check_only
@@ -97,7 +98,8 @@ class OrderServiceAsyncStub(OrderServiceStub):
     """
     ReplayEvents: _aio.UnaryStreamMultiCallable[_order_service_pb2.ReplayEventsRequest, _order_service_pb2.ReplayEventsResponse]  # type: ignore[assignment]
     """Repeats the committed events since a time, the oldest first, to consumers
-    that may have missed some.
+    that may have missed some; or those with certain ids, to consumers that
+    believe nobody but this service.
     """
 
 class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -184,7 +186,8 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_order_service_pb2.ReplayEventsResponse], _abc.AsyncIterator[_order_service_pb2.ReplayEventsResponse]]:
         """Repeats the committed events since a time, the oldest first, to consumers
-        that may have missed some.
+        that may have missed some; or those with certain ids, to consumers that
+        believe nobody but this service.
         """
 
 def add_OrderServiceServicer_to_server(servicer: OrderServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
