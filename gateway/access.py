@@ -3,7 +3,7 @@
 Services decide again, on what they alone know; what is refused here does not reach them.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from gateway.settings import NAME
@@ -48,11 +48,16 @@ def check_public(policies: Mapping[str, policy.Method], bound: Iterable[Method])
         raise Faults(dict.fromkeys(faults))
 
 
-def is_for_people(descriptors: Descriptors, method: Method) -> bool:
-    """Says whether a method needs an access token; one without a policy does not."""
+def roles_of(descriptors: Descriptors, method: Method) -> Sequence[str] | None:
+    """Tells who may call a method: one with any of the roles, any signed-in person if it is empty.
+
+    None is anybody; so is the answer of a method without a policy.
+    """
     service = descriptors.pool.FindServiceByName(method.service)
     found = policy.policy_of(service.methods_by_name[method.name])
-    return found is not None and found.access in _FOR_PEOPLE
+    if found is None or found.access not in _FOR_PEOPLE:
+        return None
+    return tuple(found.roles)
 
 
 def terms_by_policy(

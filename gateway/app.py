@@ -21,8 +21,9 @@ from typing import Final
 import structlog
 from google.api import http_pb2
 
-from gateway import access, clients, cors, http_server, openapi, routes
+from gateway import access, clients, cors, http_server, routes
 from gateway.clients import Trust, Upstreams
+from gateway.openapi import document
 from gateway.pages import Pages
 from gateway.settings import NAME, GatewaySettings, Options
 from gateway.storefront import app as storefront
@@ -91,10 +92,10 @@ async def _load(options: Options, trust: Trust | None) -> Contracts:
 
 
 def _document(contracts: Contracts) -> dict[str, object]:
-    return openapi.document(
+    return document.write(
         contracts.descriptors,
         contracts.bindings,
-        is_signed_in=partial(access.is_for_people, contracts.descriptors),
+        roles_of=partial(access.roles_of, contracts.descriptors),
     )
 
 

@@ -21,7 +21,8 @@ from gateway.transcoding.percent import BadEscape
 from gateway.transcoding.scalars import BadValue
 
 _TEXT_FORMS: Final = frozenset({"Timestamp", "Duration", "FieldMask"})
-_JSON_FORMS: Final = frozenset({"Struct", "Value", "ListValue", "Any", "Empty"})
+JSON_FORMS: Final = frozenset({"Struct", "Value", "ListValue", "Any", "Empty"})
+"""The well-known types whose query value is JSON."""
 
 
 def read(
@@ -93,7 +94,7 @@ def _set_well_known(message: Message, text: str, at: str, reader: JsonReader) ->
     if package != "google.protobuf" or message.DESCRIPTOR.full_name not in fields.WELL_KNOWN:
         raise refuse(at, "is a message: give its fields")
     message.SetInParent()
-    if name in _JSON_FORMS:
+    if name in JSON_FORMS:
         try:
             value = json_text.parse(text.encode())
         except (BadJson, UnicodeEncodeError) as error:

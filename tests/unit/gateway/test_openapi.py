@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of bindings, fields, rules and access."""
+"""What the OpenAPI document says of bindings, access, failures and examples."""
 
 from functools import cache
 from typing import Any
@@ -7,47 +7,26 @@ import pytest
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
 
-from gateway import access, openapi
-from gateway.transcoding import bindings, descriptors
-from gateway.transcoding.descriptors import Descriptors
-from tests.unit.gateway.protos import CONTRACTS, everything
-
-
-def described(found: Descriptors) -> dict[str, Any]:
-    """Writes the document of a set."""
-    return openapi.document(
-        found,
-        bindings.read(found),
-        is_signed_in=lambda method: access.is_for_people(found, method),
-    )
-
-
-@cache
-def shop() -> dict[str, Any]:
-    """The document of the shop, whose contracts have rules and policies."""
-    return described(descriptors.from_set(descriptors.read_files([CONTRACTS / "gen/souk.binpb"])))
-
-
-@cache
-def general() -> dict[str, Any]:
-    """The document of everything.proto, which has neither."""
-    return described(everything())
+from gateway.transcoding import bindings
+from tests.unit.gateway.documents import DOCUMENTS, described, general, shop
+from tests.unit.gateway.protos import everything
 
 
 def parameters(document: dict[str, Any], method: str, path: str) -> dict[str, dict[str, Any]]:
     """Gives the parameters of an operation by name."""
-    return {each["name"]: each for each in document["paths"][path][method]["parameters"]}
+    return {each["name"]: each for each in document["paths"][path][method].get("parameters", [])}
 
 
-@pytest.mark.parametrize("document", [shop, general])
+def operations(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """Lists the operations."""
+    return [operation for path in document["paths"].values() for operation in path.values()]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
 def test_the_document_is_valid(document):
-    """Both documents keep the rules of OpenAPI 3.1, and every operation has an id of its own."""
+    """Every document keeps the rules of OpenAPI 3.1, and each operation has an id of its own."""
     validate(document())
-    ids = [
-        operation["operationId"]
-        for path in document()["paths"].values()
-        for operation in path.values()
-    ]
+    ids = [operation["operationId"] for operation in operations(document())]
     assert len(ids) == len(set(ids))
 
 
@@ -60,6 +39,32 @@ def test_every_binding_is_an_operation():
     assert {"get", "post", "delete"} == general()["paths"]["/v1/texts/{text}"].keys()
     resource = general()["paths"]["/v1/resources/{name}"]
     assert {"delete", "get", "patch", "put"} == resource.keys()
+
+
+def test_names_are_short_where_they_can_be():
+    """Operations, tags and schemas have their own name, a longer one only if two would share it."""
+    paths = shop()["paths"]
+    assert "createOrder" == paths["/v1/orders"]["post"]["operationId"]
+    assert "getUser" == paths["/v1/users/me"]["get"]["operationId"]
+    assert "getUserByUserId" == paths["/v1/users/{userId}"]["get"]["operationId"]
+    assert ["OrderService"] == paths["/v1/orders"]["post"]["tags"]
+    assert {"Order", "Money", "Status"} <= shop()["components"]["schemas"].keys()
+    paths = described()["paths"]
+    assert [
+        "thingsGet",
+        "thingsGetByThingId",
+        "thingsGet2",
+        "otherThingsGet",
+    ] == [
+        paths[path]["get"]["operationId"]
+        for path in (
+            "/v1/things/{thingId}",
+            "/v1/shelves/{thingId_2}/things/{thingId_4}",
+            "/v1/current",
+            "/v1/otherThings/{thingId}",
+        )
+    ]
+    assert "OldResponse.Part" in described()["components"]["schemas"]
 
 
 def test_query_parameters_are_the_fields_left():
@@ -77,36 +82,59 @@ def test_query_parameters_are_the_fields_left():
     ]
 
 
-def test_rules_are_schemas():
-    """`buf.validate` rules and field behaviour are said in JSON Schema."""
-    order = shop()["components"]["schemas"]["souk.order.v1.CreateOrderRequest"]
-    key = order["properties"]["requestId"]
-    assert (1, 128) == (key["minLength"], key["maxLength"])
-    items = order["properties"]["items"]
-    assert ("array", 1, 100) == (items["type"], items["minItems"], items["maxItems"])
-    assert {"requestId", "items", "paymentToken"} == set(order["required"])
-    path = parameters(shop(), "get", "/v1/orders/{orderId}")["orderId"]
-    assert (True, "uuid") == (path["required"], path["schema"]["format"])
-    size = parameters(shop(), "get", "/v1/orders")["pageSize"]["schema"]
-    assert ("integer", 0, 100) == (size["type"], size["minimum"], size["maximum"])
+def test_query_parameters_have_their_text_form():
+    """A wrapper is its value, a Struct is JSON, an array is a repeated parameter."""
+    names = parameters(described(), "get", "/v1/things/{thingId}")
+    assert {"type": "string"} == names["text"]["schema"]
+    assert {"type": "object", "additionalProperties": True} == names["settings"]["content"][
+        "application/json"
+    ]["schema"]
+    assert {"$ref": "#/components/schemas/Size"} == names["sizes"]["schema"]["items"]
+
+
+def test_several_segments_are_several_parameters():
+    """A variable over several segments has one for each wildcard, told where it takes slashes."""
+    names = parameters(described(), "get", "/v1/shelves/{thingId_2}/things/{thingId_4}")
+    assert "Identifies it." == names["thingId_2"]["description"]
+    assert "several segments" in names["thingId_4"]["description"]
+    assert "thingId" not in names
 
 
 def test_access_is_security():
-    """What a policy keeps for people needs a token; what is public does not."""
+    """What a policy keeps for people needs a token and tells the roles; what is public does not."""
     paths = shop()["paths"]
     assert [{"accessToken": []}] == paths["/v1/orders"]["post"]["security"]
-    assert "security" not in paths["/v1/products"]["get"]
+    assert [] == paths["/v1/products"]["get"]["security"]
     assert {"401", "403"} <= paths["/v1/orders"]["post"]["responses"].keys()
+    assert not {"401", "403"} & paths["/v1/products"]["get"]["responses"].keys()
+    ship = paths["/v1/orders/{orderId}:ship"]["post"]["description"]
+    assert ship.endswith("Needs the role `admin` or `fulfilment`.")
+
+
+def test_failures_are_those_a_call_can_have():
+    """404 stands where a path names something, 409 where something changes, 413 with a body."""
+    paths = described()["paths"]
+    get = paths["/v1/things/{thingId}"]["get"]["responses"].keys()
+    create = paths["/v1/things"]["post"]["responses"].keys()
+    assert {"200", "304", "400", "404", "429", "500", "503", "504", "default"} == get
+    assert {"409", "413", "415"} == create - get
+    failure = described()["components"]["responses"]["TooManyRequests"]
+    assert {"application/json", "application/problem+json"} == failure["content"].keys()
+    assert {"Retry-After"} == failure["headers"].keys()
 
 
 def test_headers_that_bind_are_told():
-    """`Idempotency-Key` and `If-Match` stand where they give a field; ETag where there is one."""
-    assert "Idempotency-Key" in parameters(shop(), "post", "/v1/orders")
+    """`Idempotency-Key` and `If-Match` stand for the field they give; ETag where there is one."""
+    order = shop()["paths"]["/v1/orders"]["post"]
+    assert parameters(shop(), "post", "/v1/orders")["Idempotency-Key"]["required"]
+    body = order["requestBody"]["content"]["application/json"]["schema"]
+    assert "requestId" not in body["properties"]
     assert "Idempotency-Key" not in parameters(shop(), "get", "/v1/orders")
     delete = parameters(general(), "delete", "/v1/resources/{name}")
-    assert {"Idempotency-Key", "If-Match"} <= delete.keys()
+    assert {"name", "Idempotency-Key", "If-Match"} == delete.keys()
     get = general()["paths"]["/v1/resources/{name}"]["get"]["responses"]
     assert ("ETag" in get["200"]["headers"], "304" in get) == (True, True)
+    assert "If-None-Match" in parameters(general(), "get", "/v1/resources/{name}")
 
 
 def test_streams_have_their_media_types():
@@ -115,6 +143,14 @@ def test_streams_have_their_media_types():
     assert {"application/x-ndjson", "text/event-stream"} == watch.keys()
     upload = general()["paths"]["/v1/parents/{parent}:import"]["post"]["requestBody"]["content"]
     assert {"application/x-ndjson", "application/json"} == upload.keys()
+    assert "Last-Event-ID" in parameters(general(), "get", "/v1/resources:watch")
+
+
+def test_a_raw_body_is_any_body():
+    """google.api.HttpBody is whatever its content type says, both ways."""
+    raw = general()["paths"]["/v1/raw/{name}"]["post"]
+    assert {"*/*": {}} == raw["requestBody"]["content"]
+    assert {"*/*": {}} == raw["responses"]["200"]["content"]
 
 
 def test_a_part_may_be_null_where_it_has_no_default():
@@ -125,30 +161,66 @@ def test_a_part_may_be_null_where_it_has_no_default():
         return answer["content"]["application/json"]["schema"]
 
     assert [{"type": "string", "format": "date-time"}, {"type": "null"}] == part("time")["anyOf"]
-    assert {"$ref": "#/components/schemas/test.v1.Child"} == part("child")
+    assert {"$ref": "#/components/schemas/Child"} == part("child")
+
+
+def test_a_body_is_required_where_an_empty_one_will_not_do():
+    """An empty body is an empty message, which is enough where no field is required."""
+    bodies = {
+        path: shop()["paths"][path]["post"]["requestBody"]["required"]
+        for path in ("/v1/orders", "/v1/orders/{orderId}:cancel", "/v1/users", "/v1/products")
+    }
+    assert [True, False, True, True] == list(bodies.values())
 
 
 def test_comments_are_descriptions():
-    """What the contract says in comments, the document says."""
+    """What the contract says in comments, the document says, and which RPC is called."""
     operation = general()["paths"]["/v1/resources:watch"]["get"]
-    assert ("Streams answers", "Streams answers.") == (
-        operation["summary"],
-        operation["description"],
-    )
-    assert [{"name": "test.v1.Echo", "description": "Answers what it is asked."}] == general()[
-        "tags"
-    ]
+    assert "Streams answers" == operation["summary"]
+    assert "Streams answers.\n\nCalls `test.v1.Echo/Watch`." == operation["description"]
+    assert [{"name": "Echo", "description": "Answers what it is asked."}] == general()["tags"]
+    size = described()["components"]["schemas"]["Size"]
+    assert "- `SIZE_SMALL`: Fits a hand." in size["description"].splitlines()
 
 
-@pytest.mark.parametrize("document", [shop, general])
+def test_what_is_deprecated_is_told():
+    """A deprecated method or field is deprecated in the document."""
+    assert described()["paths"]["/v1/old"]["get"]["deprecated"]
+    assert described()["components"]["schemas"]["Thing"]["properties"]["oldName"]["deprecated"]
+    assert "deprecated" not in described()["paths"]["/v1/things"]["post"]
+
+
+@cache
+def _examples(document: Any) -> list[tuple[Any, Any]]:
+    found = []
+    for operation in operations(document()):
+        places = [
+            *operation.get("parameters", ()),
+            *operation.get("requestBody", {}).get("content", {}).values(),
+            *operation["responses"]["200"]["content"].values(),
+        ]
+        found += [(each["schema"], each["example"]) for each in places if "example" in each]
+    return found
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
 def test_examples_keep_their_schemas(document):
     """Each example is valid by the schema it stands beside."""
     components = {"components": document()["components"]}
-    operations = [each for path in document()["paths"].values() for each in path.values()]
-    bodies = [each["requestBody"]["content"] for each in operations if "requestBody" in each]
-    contents = [each["application/json"] for each in bodies if "application/json" in each]
-    exemplified = [each for each in contents if "example" in each]
-    assert len(exemplified) > 5
-    for each in exemplified:
-        validator = OAS31Validator({**each["schema"], **components})
-        assert [] == [error.message for error in validator.iter_errors(each["example"])]
+    assert len(_examples(document)) > 4
+    for schema, sample in _examples(document):
+        validator = OAS31Validator(
+            {**schema, **components}, format_checker=OAS31Validator.FORMAT_CHECKER
+        )
+        assert [] == [error.message for error in validator.iter_errors(sample)], schema
+
+
+def test_every_body_of_the_shop_has_an_example():
+    """Who tries a call in the browser has something to send."""
+    bodies = [each["requestBody"] for each in operations(shop()) if "requestBody" in each]
+    assert [] == [
+        body
+        for body in bodies
+        if "example" not in body["content"]["application/json"]
+        and "application/x-ndjson" not in body["content"]
+    ]
