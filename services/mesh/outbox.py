@@ -12,7 +12,7 @@ Rows are taken because they are unpublished, never because they come after the l
 transaction may commit after a later one.
 """
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 import asyncpg
@@ -38,13 +38,6 @@ _APPEND = """
         RETURNING sequence
     )
     SELECT sequence, pg_notify($6, '') FROM appended
-"""
-
-_REPLAY = """
-    UPDATE outbox
-    SET published_at = NULL
-    WHERE published_at IS NOT NULL AND occurred_at >= $1
-    RETURNING true
 """
 
 _REAP = """
@@ -87,14 +80,6 @@ def event_from_row(row: asyncpg.Record) -> Event:
     event.occurred_at.FromDatetime(row["occurred_at"])
     event.payload.ParseFromString(row["payload"])
     return event
-
-
-async def replay(conn: Connection, *, since: datetime) -> int:
-    """Has every kept event published again that occurred at `since` or later; returns how many.
-
-    Consumers that handled them before know them by their `event_id`.
-    """
-    return len(await conn.fetch(_REPLAY, since))
 
 
 async def reap(conn: Connection, *, keep: timedelta) -> int:

@@ -8,25 +8,30 @@
 The lock is the session's, so it ends with a relay that died, and another takes over within a poll.
 Two that both believe to hold it publish an event twice, which consumers must expect anyway.
 
-A Redis that was killed may have lost its last second of writes (`appendfsync everysec`). When the
-relay meets a Redis process that it does not know, it publishes again what it published last.
+Redis may lose what it holds: the last second of a killed one (`appendfsync everysec`), all since a
+snapshot, or everything. So the relay remembers, with the mark, the last entry it wrote. A stream
+that ends before that entry has lost some: what was published since its end is published again, at
+most what the stream should still hold. The end is looked at in the very MULTI that adds to it, so
+that no loss hides behind newer entries.
 """
 
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
 import asyncpg
 import structlog
 from google.protobuf import json_format
-from prometheus_client import Gauge
+from prometheus_client import Counter, Gauge
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from services.mesh import backoff, failpoints, outbox, stream_trim
+from services.mesh import backoff, entry_id, failpoints, outbox, stream_trim
 from services.mesh.database import Connection, Database, is_lost
+from services.mesh.entry_id import EntryId
 from services.mesh.errors import DomainError
 
 _log = structlog.get_logger(__name__)
@@ -38,8 +43,17 @@ _LAG = Gauge(
     "souk_outbox_lag_seconds", "Age of the oldest event that is not yet published.", ["stream"]
 )
 
+_LOST = Counter(
+    "souk_outbox_lost_events_total",
+    "Events published again since the stream lost them.",
+    ["stream"],
+)
+
+Entries = Sequence[tuple[bytes, Mapping[bytes, bytes]]]
+
 _BATCH = 100
-_AT_RISK = timedelta(seconds=5)
+_PART = 10_000
+_CLOCKS_DIFFER = timedelta(minutes=10)  # at most, those of PostgreSQL and Redis
 _HOUSEKEEPING_SECONDS = 60
 
 _ELECT = "SELECT pg_try_advisory_lock(hashtext('outbox'))"
@@ -52,14 +66,30 @@ _UNPUBLISHED_EVENTS = """
     LIMIT $1
 """
 
-_MARK = "UPDATE outbox SET published_at = clock_timestamp() WHERE event_id = ANY($1)"
+_MARK = """
+    WITH marked AS (
+        UPDATE outbox SET published_at = clock_timestamp() WHERE event_id = ANY($1)
+    )
+    INSERT INTO outbox_streams (stream, last_entry) VALUES ($2, $3)
+    ON CONFLICT (stream) DO UPDATE SET last_entry = excluded.last_entry
+"""
 
-_UNMARK_LAST = """
+_LAST_ENTRY = "SELECT last_entry FROM outbox_streams WHERE stream = $1"
+
+_LOST_SINCE = """
+    SELECT greatest(
+        clock_timestamp() - $1::interval, to_timestamp($2::float8 / 1000) - $3::interval
+    )
+"""
+
+_UNMARK_LOST = """
     UPDATE outbox
     SET published_at = NULL
-    WHERE published_at > (SELECT max(published_at) FROM outbox) - $1::interval
+    WHERE position IN (SELECT position FROM outbox WHERE published_at > $1 LIMIT $2)
     RETURNING true
 """
+
+_REMEMBER = "UPDATE outbox_streams SET last_entry = $2 WHERE stream = $1"
 
 _MEASURE = """
     SELECT count(*) AS unpublished,
@@ -93,7 +123,7 @@ class Relay:
         self._poll_seconds = poll.total_seconds()
         self._keep_entries = keep_entries
         self._keep_events = keep_events
-        self._known_redis = ""
+        self._last_entry = entry_id.FIRST
         self._next_housekeeping = 0.0
 
     async def run(self) -> None:
@@ -103,11 +133,13 @@ class Relay:
     async def _relay(self) -> None:
         async with self._db.connection() as conn, _notifications(conn) as notified:
             await self._wait_for_the_lock(conn)
+            self._last_entry = await self._remembered_entry(conn)
             while True:
                 notified.clear()
                 # Before Redis is needed, so that the figures rise while it is away.
                 await self._measure(conn)
-                await self._distrust_new_redis(conn)
+                end: Any = await self._redis.xrevrange(self._stream, count=1)
+                await self._make_up_for_loss(conn, end)
                 if await self._publish_all(conn):
                     await self._measure(conn)
                 await self._keep_house(conn)
@@ -126,27 +158,44 @@ class Relay:
         any_published = False
         while rows := await conn.fetch(_UNPUBLISHED_EVENTS, _BATCH):
             await failpoints.reach("outbox.before_publish")
-            await self._publish(rows)
+            end_before, last = await self._publish(rows)
             await failpoints.reach("outbox.before_mark")
-            await conn.execute(_MARK, [row["event_id"] for row in rows])
+            await self._make_up_for_loss(conn, end_before)
+            await conn.execute(_MARK, [row["event_id"] for row in rows], self._stream, str(last))
+            self._last_entry = last
             any_published = True
         return any_published
 
-    async def _publish(self, rows: list[asyncpg.Record]) -> None:
+    async def _publish(self, rows: list[asyncpg.Record]) -> tuple[Entries, EntryId]:
+        """Publishes events; returns what the stream's last entry was, and what it is now."""
         async with self._redis.pipeline(transaction=True) as multi:
+            _ = multi.xrevrange(self._stream, count=1)
             for row in rows:
                 text = json_format.MessageToJson(outbox.event_from_row(row), indent=None)
                 # In a pipeline these only queue the command.
                 _ = multi.xadd(self._stream, {"event": text})
                 _ = multi.publish(row["type"], text)
-            await multi.execute()
+            end_before, *answers = await multi.execute()
+        return end_before, EntryId.parse(answers[-2])
 
-    async def _distrust_new_redis(self, conn: Connection) -> None:
-        run_id = (await self._redis.info("server"))["run_id"]
-        if run_id != self._known_redis:
-            again = await conn.fetch(_UNMARK_LAST, _AT_RISK)
-            _log.info("met a new Redis", stream=self._stream, events_again=len(again))
-            self._known_redis = run_id
+    async def _remembered_entry(self, conn: Connection) -> EntryId:
+        text = await conn.fetchval(_LAST_ENTRY, self._stream)
+        return EntryId.parse(text) if text else entry_id.FIRST
+
+    async def _make_up_for_loss(self, conn: Connection, end: Entries) -> None:
+        """Has lost events published again if the stream ends, by `end`, before what was written."""
+        found = EntryId.parse(end[0][0]) if end else entry_id.FIRST
+        if found >= self._last_entry:
+            return
+        _log.warning("the stream has lost entries", stream=self._stream, ends_at=str(found))
+        since = await conn.fetchval(
+            _LOST_SINCE, self._keep_entries, found.milliseconds, _CLOCKS_DIFFER
+        )
+        # In parts, each well within the statement's time; remembered last, lest it stop in between.
+        while lost := await conn.fetch(_UNMARK_LOST, since, _PART):
+            _LOST.labels(self._stream).inc(len(lost))
+        await conn.execute(_REMEMBER, self._stream, str(found))
+        self._last_entry = found
 
     async def _measure(self, conn: Connection) -> None:
         row = await conn.fetchrow(_MEASURE)

@@ -5,6 +5,8 @@ from datetime import timedelta
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
+from services.mesh.entry_id import EntryId
+
 
 async def trim(redis: Redis, stream: str, *, keep: timedelta) -> None:
     """Removes entries older than `keep` that every group has handled (XTRIM MINID, Redis 6.2).
@@ -12,10 +14,9 @@ async def trim(redis: Redis, stream: str, *, keep: timedelta) -> None:
     A group that stopped reading keeps its entries: remove the group, or let it read.
     """
     seconds, _ = await redis.time()
-    bounds = [(int((seconds - keep.total_seconds()) * 1000), 0)]
+    bounds = [EntryId(int((seconds - keep.total_seconds()) * 1000), 0)]
     bounds += [await _first_needed(redis, stream, group) for group in await _groups(redis, stream)]
-    milliseconds, number = min(bounds)
-    await redis.xtrim(stream, minid=f"{milliseconds}-{number}", approximate=True)
+    await redis.xtrim(stream, minid=str(min(bounds)), approximate=True)
 
 
 async def _groups(redis: Redis, stream: str) -> list[dict[str, bytes]]:
@@ -26,9 +27,7 @@ async def _groups(redis: Redis, stream: str) -> list[dict[str, bytes]]:
         return []
 
 
-async def _first_needed(redis: Redis, stream: str, group: dict[str, bytes]) -> tuple[int, int]:
+async def _first_needed(redis: Redis, stream: str, group: dict[str, bytes]) -> EntryId:
     """Returns the id of the first entry that the group has not acknowledged."""
     pending = await redis.xpending(stream, group["name"])
-    needed = pending["min"] or group["last-delivered-id"]
-    milliseconds, _, number = needed.partition(b"-")
-    return int(milliseconds), int(number)
+    return EntryId.parse(pending["min"] or group["last-delivered-id"])

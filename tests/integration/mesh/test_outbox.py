@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -100,6 +101,13 @@ async def published(redis: Redis, stream: str) -> list[Event]:
 async def published_ids(redis: Redis, stream: str) -> list[str]:
     """Returns the ids of the events in the stream."""
     return [each.event_id for each in await published(redis, stream)]
+
+
+async def all_marked(db: Database) -> bool:
+    """Tells whether nothing is left to publish."""
+    async with db.connection() as conn:
+        left = await conn.fetchval("SELECT count(*) FROM outbox WHERE published_at IS NULL")
+    return bool(left == 0)
 
 
 @contextlib.asynccontextmanager
@@ -282,29 +290,78 @@ async def test_redis_outage(
     await observer.aclose()
 
 
-async def test_replay(db: Database, redis: Redis, unique: str, eventually: Eventually) -> None:
-    """Events since a time are published again, in order, with the ids they had."""
+async def test_a_lost_stream_is_filled_again(
+    db: Database, redis: Redis, unique: str, eventually: Eventually
+) -> None:
+    """After FLUSHALL the stream gets what it held, in order, though nothing new is committed."""
     async with relaying(db, redis, unique):
         ids = [str(await append(db)) for _ in range(3)]
-
-        async def once() -> bool:
-            async with db.connection() as conn:
-                # The mark comes after the entry in the stream.
-                unmarked = await conn.fetchval(
-                    "SELECT count(*) FROM outbox WHERE published_at IS NULL"
-                )
-            return unmarked == 0 and await published_ids(redis, unique) == ids
-
-        await eventually(once)
+        await eventually(lambda: all_marked(db))
         await redis.delete(unique)
-        async with db.transaction() as conn:
-            since = await conn.fetchval("SELECT occurred_at FROM outbox WHERE sequence = 2")
-            assert await outbox.replay(conn, since=since) == 2
 
-        async def again() -> bool:
-            return await published_ids(redis, unique) == ids[1:]
+        async def filled() -> bool:
+            return await published_ids(redis, unique) == ids
 
-        await eventually(again)
+        await eventually(filled)
+        await eventually(lambda: all_marked(db))
+        assert await published_ids(redis, unique) == ids
+
+
+async def test_what_an_older_snapshot_lacks_is_published_again(
+    db: Database, redis: Redis, unique: str, eventually: Eventually
+) -> None:
+    """A Redis that came back with some entries gets the lost ones, also under newer entries."""
+    async with relaying(db, redis, unique):
+        ids = [str(await append(db)) for _ in range(5)]
+        await eventually(lambda: all_marked(db))
+    entries: Any = await redis.xrange(unique)
+    await redis.xdel(unique, *(entry_id for entry_id, _ in entries[2:]))
+    async with db.transaction() as conn:
+        # Published long before the stream's last entry, for all that the clocks may differ.
+        await conn.execute(
+            "UPDATE outbox SET published_at = now() - interval '1 h' WHERE sequence <= 2"
+        )
+    newer = str(await append(db))
+    async with relaying(db, redis, unique):
+
+        async def healed() -> bool:
+            return set(await published_ids(redis, unique)) == {*ids, newer}
+
+        await eventually(healed)
+        await eventually(lambda: all_marked(db))
+    assert Counter(await published_ids(redis, unique)) == Counter([*ids, newer])
+
+
+async def test_a_loss_between_two_looks_is_found(
+    db: Database, redis: Redis, unique: str, eventually: Eventually
+) -> None:
+    """A stream that was lost and then added to, in the moment before, is filled all the same."""
+    async with relaying(db, redis, unique):
+        ids = [str(await append(db)) for _ in range(3)]
+        await eventually(lambda: all_marked(db))
+    relay = Relay(db, redis, stream=unique)
+    async with db.connection() as conn:
+        relay._last_entry = await relay._remembered_entry(conn)  # noqa: SLF001 - the moment after it looked
+        await redis.delete(unique)
+        newer = str(await append(db))
+        await relay._publish_all(conn)  # noqa: SLF001
+    assert set(await published_ids(redis, unique)) == {*ids, newer}
+
+
+async def test_an_old_loss_is_left_to_replay(
+    db: Database, redis: Redis, unique: str, eventually: Eventually
+) -> None:
+    """Nothing is published again that the stream would not hold any more."""
+    async with relaying(db, redis, unique):
+        old, young = [str(await append(db)) for _ in range(2)]
+        await eventually(lambda: all_marked(db))
+        async with db.connection() as conn:
+            await conn.execute(
+                "UPDATE outbox SET published_at = now() - interval '25 h' WHERE sequence = 1"
+            )
+        await redis.delete(unique)
+        assert await eventually(lambda: published_ids(redis, unique)) == [young]
+        assert old != young
 
 
 async def test_reap(db: Database) -> None:
