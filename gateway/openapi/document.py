@@ -66,7 +66,7 @@ def write(
         ],
         "paths": operations,
         "components": {
-            "responses": responses.components(schemas, descriptors),
+            "responses": responses.components(operations, schemas, descriptors),
             "schemas": schemas.components,
             "securitySchemes": {
                 _TOKEN: {

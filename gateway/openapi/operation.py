@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from google.protobuf.descriptor import Descriptor
-
 from gateway.openapi import parameters, rules
 from gateway.openapi.examples import example
 from gateway.openapi.rules import Schema
@@ -55,16 +53,11 @@ class Operation:
 
     def _body(self, name: str) -> dict[str, Any]:
         method = self._binding.method
-        target: Descriptor | None
-        if name == WHOLE_MESSAGE:
-            target, schema = method.input, self._whole()
-            is_required = self._demands(schema)
-        else:
-            field = method.input.fields_by_name[name]
-            target, schema = field.message_type, self._schemas.field(field)
-            is_required = rules.is_required(field)
+        field = None if name == WHOLE_MESSAGE else method.input.fields_by_name[name]
+        target = method.input if field is None else field.message_type
         if target is not None and target.full_name == HTTP_BODY:
             return {"content": {"*/*": {}}}
+        schema = self._whole() if field is None else self._schemas.field(field)
         if method.client_streaming:
             array = {"type": "array", "items": schema}
             return {
@@ -76,6 +69,7 @@ class Operation:
         if sample is not None:
             content["example"] = sample
         # An empty body is an empty message, or an unset field.
+        is_required = self._demands(schema) if field is None else rules.is_required(field)
         return {"required": is_required, "content": {JSON: content}}
 
     def _whole(self) -> Schema:

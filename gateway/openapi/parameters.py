@@ -18,6 +18,7 @@ IDEMPOTENCY_FIELD: Final = "request_id"
 """The request field that the header `Idempotency-Key` gives (AIP-155)."""
 
 _REST: Final = "May be several segments: the slashes between them are sent as they are."
+_UNBOUND: Final = "May be anything: no field gets it."
 _IDEMPOTENCY_KEY: Final = (
     "Makes a repeated request the same request: it is answered as the first one was. Gives "
     "`requestId`, which may stand in the body instead."
@@ -41,7 +42,7 @@ def of_path(
         told: list[str] = []
         if segment.field is not None:
             field = segment.field[-1]
-            told.append(comments.get(field.full_name, ""))
+            told.append(_told(segment.field, comments))
             if segment.is_whole:
                 schema = schemas.field(field)
                 for said_otherwise in ("description", "readOnly"):
@@ -51,7 +52,7 @@ def of_path(
         if schema.get("type") == "string" and "format" not in schema:
             # An empty segment is another path.
             schema["minLength"] = max(1, schema.get("minLength", 1))
-        described = _parameter("path", name, schema, "\n\n".join(filter(None, told)))
+        described = _parameter("path", name, schema, "\n\n".join(told or [_UNBOUND]))
         sample = example(schema, schemas.components)
         yield described | {"required": True} | ({} if sample is None else {"example": sample})
 
@@ -68,7 +69,7 @@ def of_query(
             continue
         field = path[-1]
         name = ".".join(step.json_name for step in path)
-        description = comments.get(field.full_name)
+        description = _told(path, comments)
         form: Any = field.message_type
         if fields.is_well_known(field) and form.name in query.JSON_FORMS:
             described = _parameter("query", name, None, description)
@@ -112,12 +113,12 @@ def of_headers(binding: Binding, schemas: Schemas) -> Iterator[dict[str, Any]]:
         yield _parameter("header", "If-None-Match", {"type": "string"}, _IF_NONE_MATCH)
 
 
-def _parameter(
-    place: str, name: str, schema: Schema | None, description: str | None
-) -> dict[str, Any]:
-    parameter: dict[str, Any] = {"name": name, "in": place}
-    if description:
-        parameter["description"] = description
+def _told(path: FieldPath, comments: Mapping[str, str]) -> str:
+    return comments.get(path[-1].full_name) or f"Gives `{fields.dotted(path)}`."
+
+
+def _parameter(place: str, name: str, schema: Schema | None, description: str) -> dict[str, Any]:
+    parameter: dict[str, Any] = {"name": name, "in": place, "description": description}
     if schema is not None:
         parameter["schema"] = schema
     return parameter

@@ -69,8 +69,16 @@ _FAILURES: Final = {
 }
 
 
-def components(schemas: Schemas, descriptors: Descriptors) -> dict[str, Any]:
-    """Describes the failures, and adds what they consist of to the schemas."""
+def components(
+    paths: Mapping[str, Mapping[str, Any]], schemas: Schemas, descriptors: Descriptors
+) -> dict[str, Any]:
+    """Describes the failures that the paths name, and adds their parts to the schemas."""
+    named = {
+        status
+        for operations in paths.values()
+        for operation in operations.values()
+        for status in operation["responses"]
+    }
     status = schemas.message(descriptors.pool.FindMessageTypeByName("google.rpc.Status"))
     schemas.components[_PROBLEM] = _problem()
     problem = {"$ref": f"#/components/schemas/{_PROBLEM}"}
@@ -81,7 +89,8 @@ def components(schemas: Schemas, descriptors: Descriptors) -> dict[str, Any]:
             **({"headers": failure.headers} if failure.headers else {}),
             "content": content,
         }
-        for failure in _FAILURES.values()
+        for status, failure in _FAILURES.items()
+        if status in named
     }
 
 
