@@ -91,7 +91,7 @@ def http(gateway: Gateway, session: aiohttp.ClientSession) -> Http:
         async with session.request(method, url, allow_redirects=False, **options) as response:
             body = await response.read()
             is_json = response.content_type.endswith(("/json", "+json")) and body != b""
-            if response.headers.get("content-encoding") == "gzip":
+            if "content-encoding" in response.headers:
                 is_json = False
             return Answer(
                 status=response.status,

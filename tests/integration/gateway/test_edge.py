@@ -4,7 +4,6 @@ import asyncio
 import gzip
 import json
 import signal
-import zlib
 
 import aiohttp
 import pytest
@@ -115,23 +114,6 @@ async def test_a_body_without_an_end_is_cut_off(gateway: Gateway):
                 sent += 100_000
     assert 300_000 < sent < 50_000_000
     writer.close()
-
-
-async def test_a_body_may_be_gzip(http: Http, echo: Echo):
-    """A gzip body is read; one that is not, cut off or of another coding is refused."""
-    body = gzip.compress(b'{"text": "a"}')
-    for data, coding, status in (
-        (body, "gzip", 200),
-        (body, "x-gzip", 200),
-        (body[:-4], "gzip", 400),
-        (body + b"x", "gzip", 400),
-        (b"{}", "gzip", 400),
-        (zlib.compress(b"{}"), "br", 415),
-    ):
-        headers = {**JSON, "content-encoding": coding}
-        answer = await http("POST", "/v1/everything", data=data, headers=headers)
-        assert status == answer.status
-    assert ["a", "a"] == [call.request.text for call in echo.calls]
 
 
 @pytest.mark.parametrize("depth", [99, 101, 5_000])
