@@ -37,12 +37,17 @@ def read_policies(descriptors: Descriptors, bound: Collection[str]) -> Mapping[s
         raise Faults(error.faults) from None
 
 
+def is_public(policies: Mapping[str, policy.Method], method: Method) -> bool:
+    """Says whether a method may be called from outside at all."""
+    return policies[method.path].access != Access.ACCESS_INTERNAL
+
+
 def check_public(policies: Mapping[str, policy.Method], bound: Iterable[Method]) -> None:
     """Raises Faults for every bound method that only services may call."""
     faults = [
         f"{method.full_name}: is internal and has an HTTP binding"
         for method in bound
-        if policies[method.path].access == Access.ACCESS_INTERNAL
+        if not is_public(policies, method)
     ]
     if faults:
         raise Faults(dict.fromkeys(faults))

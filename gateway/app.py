@@ -1,6 +1,7 @@
 """Composes the gateway: the one place where its parts are built.
 
-    request -> telemetry -> health and docs -> CORS -> compression -> transcoder -> upstream
+    request -> telemetry -> health and docs -> CORS -> compression -> RPC by name, or transcoder
+        -> upstream
 
 Services in the gateway's own process are upstreams like any other: they listen on loopback with
 all that the mesh puts before a servicer, and `--upstream` names the address
@@ -12,7 +13,7 @@ import json
 import re
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +22,7 @@ from typing import Final
 import structlog
 from google.api import http_pb2
 
-from gateway import access, clients, cors, http_server, routes
+from gateway import access, clients, cors, http_server, routes, rpcs
 from gateway.clients import Trust, Upstreams
 from gateway.openapi import document
 from gateway.pages import Pages
@@ -32,8 +33,9 @@ from gateway.transcoding import asgi, bindings, compression, descriptors, reflec
 from gateway.transcoding.bindings import Binding
 from gateway.transcoding.codec import Codec
 from gateway.transcoding.descriptors import Descriptors, Method
-from gateway.transcoding.http import Answer, Handler, HttpRequest, finished
+from gateway.transcoding.http import Answer, Handler, HttpRequest, HttpResponse, finished
 from gateway.transcoding.router import Router
+from gateway.transcoding.secrets import methods_with_secrets
 from gateway.transcoding.terms import Terms
 from gateway.transcoding.transcoder import Options as TranscoderOptions
 from gateway.transcoding.transcoder import Transcoder
@@ -103,10 +105,12 @@ async def _serve(
     options: Options, environment: GatewaySettings, contracts: Contracts, trust: Trust | None
 ) -> int:
     terms: Callable[[Method], Terms] = access.open_terms
-    services = contracts.services()
+    services = rpcs.services(options, contracts.descriptors, contracts.services())
+    methods = [each for each in contracts.descriptors.methods if each.service in services]
     upstreams = Upstreams(options, contracts.descriptors, trust, services)
     if options.access == "policy":
         policies = access.read_policies(contracts.descriptors, services)
+        methods = [each for each in methods if access.is_public(policies, each)]
         access.check_public(policies, [binding.method for binding in contracts.bindings])
         terms = access.terms_by_policy(policies, _verifier(environment, upstreams))
     listening = _listen(options.listen)
@@ -127,9 +131,13 @@ async def _serve(
         )
         checks = {name: partial(upstreams.transport(name).is_ready, name) for name in services}
         pages = Pages(_document(contracts), checks)
-        handler = _compressed(transcoder.handle)
+        codec = Codec(contracts.descriptors.files)
+        secret = methods_with_secrets(methods)
+        shared = rpcs.shared(options, codec, _DENIED_METADATA, secret)
+        by_name = rpcs.server(methods, shared, upstreams.transport, terms, contracts.router)
+        handler = _compressed(by_name.before(transcoder.handle), secret)
         handler = pages.before(cors.allowing(handler, environment.cors_origins))
-        handler = told(handler, Codec(contracts.descriptors.files))
+        handler = told(handler, codec)
         async with _beside(environment, upstreams) as metrics_port:
             host, port = listening.getsockname()[:2]
             _log.info("serving", address=f"{host}:{port}", metrics_port=metrics_port)
@@ -167,11 +175,15 @@ def _verifier(environment: GatewaySettings, upstreams: Upstreams) -> Verifier:
     return verifier
 
 
-def _compressed(handler: Handler) -> Handler:
+def _compressed(handler: Handler, secret: Collection[str]) -> Handler:
     def handle(request: HttpRequest) -> Answer:
-        return finished(
-            handler(request), partial(compression.compress, request_headers=request.headers)
-        )
+        def finish(response: HttpResponse) -> None:
+            if response.rpc in secret:
+                response.headers.append((b"cache-control", b"no-store"))
+            else:
+                compression.compress(response, request.headers)
+
+        return finished(handler(request), finish)
 
     return handle
 

@@ -19,9 +19,11 @@ from gateway.transcoding.errors import Headers, Metadata, refuse, too_large
 MAX_BYTES: Final = 7 * 1024
 """Servers take 8 KiB by default, of which some is the gateway's own."""
 
-_FORWARDED: Final = frozenset(
+FORWARDED: Final = frozenset(
     {b"authorization", b"last-event-id", b"traceparent", b"tracestate", b"x-request-id"}
 )
+"""The header fields that are metadata by their own names."""
+
 _IN: Final = b"grpc-metadata-"
 _OUT: Final = "grpc-metadata-"
 _TRAILER: Final = "grpc-trailer-"
@@ -30,7 +32,8 @@ _TRAILER: Final = "grpc-trailer-"
 _DENIED: Final = re.compile(
     r"grpc-.*|:.*|x-forwarded-.*|x-user-.*|x-real-ip|x-envoy-.*|forwarded|authorization|cookie"
     r"|connection|content-.*|host|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade"
-    r"|user-agent|traceparent|tracestate|x-request-id"
+    r"|user-agent|traceparent|tracestate|x-request-id|cf-.*|true-client-ip|x-client-.*"
+    r"|x-(?:amzn-oidc|anonymous|authenticated|consumer|credential|goog|ms-client|remote)-.*"
 )
 # gRPC over HTTP/2: Header-Name and ASCII-Value.
 _KEY: Final = re.compile(r"[0-9a-z_.\-]+")
@@ -46,22 +49,28 @@ def from_headers(headers: Headers, denied: re.Pattern[str] | None = None) -> Met
     """
     metadata: list[tuple[str, str | bytes]] = []
     for name, value in headers:
-        if name in _FORWARDED:
-            text = value.decode("latin-1")
-            if _VALUE.fullmatch(text):
-                metadata.append((name.decode(), text))
+        if name in FORWARDED:
+            metadata.extend(forwarded(name, value))
         elif name.startswith(_IN):
             key = name.removeprefix(_IN).decode("latin-1")
-            if not _DENIED.fullmatch(key) and not (denied and denied.fullmatch(key)):
-                metadata.append((key, _value(key, value.decode("latin-1"))))
-    # RFC 9113 section 6.5.2: an entry counts 32 bytes more than it has.
-    if sum(len(key) + len(value) + 32 for key, value in metadata) > MAX_BYTES:
-        raise too_large("the metadata", MAX_BYTES, http_status=431)
-    return tuple(metadata)
+            if not is_denied(key, denied):
+                metadata.append((key, read_value(f"{_OUT}{key}", key, value.decode("latin-1"))))
+    return bounded(tuple(metadata))
 
 
-def _value(key: str, text: str) -> str | bytes:
-    name = f"grpc-metadata-{key}"
+def forwarded(name: bytes, value: bytes) -> Metadata:
+    """Gives the metadata of one of FORWARDED; none if gRPC could not carry it."""
+    text = value.decode("latin-1")
+    return ((name.decode(), text),) if _VALUE.fullmatch(text) else ()
+
+
+def is_denied(key: str, denied: re.Pattern[str] | None = None) -> bool:
+    """Says whether a client must not set this key."""
+    return bool(_DENIED.fullmatch(key) or (denied and denied.fullmatch(key)))
+
+
+def read_value(name: str, key: str, text: str) -> str | bytes:
+    """Reads the value of a key. Raises StatusError, which names the header field `name`."""
     if not _KEY.fullmatch(key):
         raise refuse(name, "is no metadata key")
     if key.endswith("-bin"):
@@ -72,6 +81,14 @@ def _value(key: str, text: str) -> str | bytes:
     if not _VALUE.fullmatch(text):
         raise refuse(name, "expected printable ASCII")
     return text
+
+
+def bounded(metadata: Metadata) -> Metadata:
+    """Gives the metadata back. Raises StatusError for more than servers take."""
+    # RFC 9113 section 6.5.2: an entry counts 32 bytes more than it has.
+    if sum(len(key) + len(value) + 32 for key, value in metadata) > MAX_BYTES:
+        raise too_large("the metadata", MAX_BYTES, http_status=431)
+    return metadata
 
 
 def to_headers(headers: Metadata, trailers: Metadata) -> Headers:

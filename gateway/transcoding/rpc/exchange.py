@@ -1,0 +1,106 @@
+"""Makes a call whose messages go both ways in envelopes, whatever dialect they are in.
+
+request   envelope*               one message, or many as they come
+answer    envelope* end           messages as they come; the end tells how the call went
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from gateway.transcoding import body
+from gateway.transcoding.body import Limits
+from gateway.transcoding.call_body import CallBody
+from gateway.transcoding.errors import Metadata, StatusError, too_slow
+from gateway.transcoding.http import Chunks, HttpRequest, HttpResponse
+from gateway.transcoding.rpc.endpoint import Endpoint
+from gateway.transcoding.rpc.envelope import EnvelopeReader
+from gateway.transcoding.rpc.failure import as_rpc, not_one_message
+from gateway.transcoding.transport import Call, ReplyStream
+
+
+class Dialect(Protocol):
+    """How one call's messages are written. Made anew for each call."""
+
+    def pieces(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """Gives a request's body as envelopes."""
+
+    def read(self, flags: int, message: bytes) -> bytes:
+        """Gives the wire bytes of an envelope's message. Raises StatusError."""
+
+    def head(self, metadata: Metadata) -> HttpResponse:
+        """Begins an answer, without a body yet."""
+
+    def write(self, wire: bytes) -> bytes:
+        """Frames a message. Raises StatusError if it is none."""
+
+    def end(self, trailers: Metadata, error: StatusError | None) -> bytes:
+        """Frames how the call ended."""
+
+
+async def answer(
+    endpoint: Endpoint, request: HttpRequest, call: Call, dialect: Dialect
+) -> HttpResponse:
+    """Makes the call. Raises StatusError if it fails before its answer begins."""
+    method = endpoint.method
+    limits = endpoint.shared.limits
+    if not method.client_streaming and not method.server_streaming:
+        message = await _one_message(request, dialect, limits)
+        reply = await endpoint.transport.unary(call, message)
+        response = dialect.head(reply.headers)
+        response.body = dialect.write(reply.message) + dialect.end(reply.trailers, None)
+        return response
+    requests = (
+        _messages(request, dialect, limits)
+        if method.client_streaming
+        else await _one_message(request, dialect, limits)
+    )
+    replies = endpoint.transport.stream(call, requests)
+    try:
+        # What a service says first stands in the header of the answer.
+        response = dialect.head(await replies.headers())
+    except BaseException:
+        await replies.aclose()
+        raise
+    response.body = CallBody(_frames(replies, dialect), replies.aclose)
+    return response
+
+
+def failed(dialect: Dialect, error: StatusError) -> HttpResponse:
+    """Answers with nothing but the failure."""
+    response = dialect.head(())
+    response.body = dialect.end(error.trailers, as_rpc(error))
+    return response
+
+
+async def _one_message(request: HttpRequest, dialect: Dialect, limits: Limits) -> bytes:
+    found: list[bytes] = []
+    try:
+        async with asyncio.timeout(limits.read_seconds):
+            async for message in _messages(request, dialect, limits):
+                found.append(message)
+                if len(found) > 1:
+                    break
+    except TimeoutError:
+        raise too_slow() from None
+    if len(found) != 1:
+        raise not_one_message(len(found))
+    return found[0]
+
+
+async def _messages(request: HttpRequest, dialect: Dialect, limits: Limits) -> AsyncIterator[bytes]:
+    reader = EnvelopeReader(limits.body_bytes)
+    async for piece in dialect.pieces(body.stream(request, limits)):
+        for flags, message in reader.feed(piece):
+            yield dialect.read(flags, message)
+    reader.finish()
+
+
+async def _frames(replies: ReplyStream, dialect: Dialect) -> Chunks:
+    try:
+        async for message in replies:
+            yield dialect.write(message)
+    except StatusError as error:
+        yield dialect.end(error.trailers, as_rpc(error))
+    else:
+        yield dialect.end(replies.trailers, None)
