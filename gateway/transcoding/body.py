@@ -21,26 +21,49 @@ class Limits:
     """Between two pieces, where a client streams."""
 
 
+def arrived(request: HttpRequest, limits: Limits) -> bytes | None:
+    """Gives a whole body that is here already, None if it has to be read. Raises StatusError."""
+    if not request.body:
+        return request.body
+    whole = _Whole(request, limits)
+    whole.add(request.body)
+    return whole.finish()
+
+
 async def read(request: HttpRequest, limits: Limits) -> bytes:
     """Reads a whole body. Raises StatusError."""
-    if request.body == b"":
-        return b""
+    here = arrived(request, limits)
+    if here is not None:
+        return here
+    whole = _Whole(request, limits)
     try:
         async with asyncio.timeout(limits.read_seconds):
-            parts: list[bytes] = []
-            left = limits.body_bytes
-            inflater = Inflater(request.headers)
             async for chunk in request.chunks():
-                for piece in inflater.feed(chunk):
-                    parts.append(piece)
-                    left -= len(piece)
-                    if left < 0:
-                        raise too_large("the body", limits.body_bytes)
+                whole.add(chunk)
     except TimeoutError:
         raise too_slow() from None
-    if parts:
-        inflater.finish()
-    return b"".join(parts)
+    return whole.finish()
+
+
+class _Whole:
+    """A body being put together."""
+
+    def __init__(self, request: HttpRequest, limits: Limits) -> None:
+        self._inflater = Inflater(request.headers)
+        self._limit = self._left = limits.body_bytes
+        self._parts: list[bytes] = []
+
+    def add(self, chunk: bytes) -> None:
+        for piece in self._inflater.feed(chunk):
+            self._parts.append(piece)
+            self._left -= len(piece)
+            if self._left < 0:
+                raise too_large("the body", self._limit)
+
+    def finish(self) -> bytes:
+        if self._parts:
+            self._inflater.finish()
+        return b"".join(self._parts)
 
 
 async def stream(request: HttpRequest, limits: Limits) -> AsyncIterator[bytes]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from google.protobuf import descriptor_pb2
 from protobuf import (
+    DescField,
     DescFieldValueMessage,
     Message,
     message_from_json_value,
@@ -37,6 +38,7 @@ class Codec:
         wire = descriptor_pb2.FileDescriptorSet(file=files).SerializeToString()
         self._registry = FileDescriptorSet.from_binary(wire).to_registry()
         self._types: dict[str, type[Message[Any]]] = {}
+        self._fields: dict[tuple[str, str], DescField] = {}
 
     def to_json(self, full_name: str, wire: bytes, field: str | None = None) -> bytes:
         """Writes a message as JSON, or one field of it by its proto name.
@@ -54,7 +56,7 @@ class Codec:
         return text.encode()
 
     def _field_to_json(self, message: Message[Any], name: str) -> str:
-        field = next(field for field in message.desc().fields if field.name == name)
+        field = self._field(message, name)
         value = message[field]
         if value is None and isinstance(field.value, DescFieldValueMessage):
             value = self._default(field.value.message.type_name)
@@ -65,6 +67,14 @@ class Codec:
         part[field] = value
         whole: Any = message_to_json_value(part, registry=self._registry, always_emit_implicit=True)
         return json.dumps(whole.get(field.json_name), ensure_ascii=False, separators=(",", ":"))
+
+    def _field(self, message: Message[Any], name: str) -> DescField:
+        key = (message.desc().type_name, name)
+        found = self._fields.get(key)
+        if found is None:
+            found = next(field for field in message.desc().fields if field.name == name)
+            self._fields[key] = found
+        return found
 
     def _default(self, full_name: str) -> Message[Any] | None:
         """Gives what an unset message reads as; a well-known type has no JSON for that but null."""

@@ -18,3 +18,10 @@ class Route:
     writer: ResponseWriter
     transport: Transport
     terms: Terms
+
+    name: str
+    """Of the method, in full."""
+    path: str
+    """Of the method on the wire."""
+    is_stream: bool
+    """Whether more than one message may go either way."""

@@ -8,7 +8,7 @@ look-up costs what the path is long, not what there are routes. A path matches s
 A verb counts only where a route registers it: without one, `/v1/things/a:b` is the thing `a:b`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
@@ -29,7 +29,8 @@ class DuplicateRoute(Exception, Generic[RouteT]):
         self.existing = existing
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Not frozen: a frozen one takes three times as long to make, and one is made for every request.
+@dataclass(slots=True, kw_only=True)
 class Match(Generic[RouteT]):
     """The route of a request, and the segments of its path without the verb, still encoded."""
 
@@ -89,30 +90,28 @@ class Router(Generic[RouteT]):
         """Finds the most specific route for a method and an encoded path without its query."""
         if not path.startswith("/"):
             return NoMatch(allow=frozenset())
-        readings = list(self._readings(path))
+        readings = self._readings(path)
         for verb, segments in readings:
-            route = _first(self._root, segments, 0, verb, lambda ends: _pick(ends, method))
+            names = _literals(path, segments)
+            route = _first(self._root, names, 0, verb, lambda ends: _pick(ends, method))
             if route is not None:
                 return Match(route=route, segments=segments)
-        return NoMatch(allow=self._allow(readings))
+        allow: set[str] = set()
+        for verb, segments in readings:
+            _first(self._root, _literals(path, segments), 0, verb, allow.update)
+        if "GET" in allow:
+            allow.add("HEAD")
+        return NoMatch(allow=frozenset(allow))
 
-    def _readings(self, path: str) -> Iterator[tuple[str | None, list[str]]]:
+    def _readings(self, path: str) -> list[tuple[str | None, list[str]]]:
         """Splits the path with its verb, where some route has this verb, and without."""
         segments = path[1:].split("/") if path != "/" else []
         if self._verbs and segments and ":" in segments[-1]:
             last, _, encoded_verb = segments[-1].rpartition(":")
             verb = _literal(encoded_verb)
             if verb in self._verbs:
-                yield verb, [*segments[:-1], last]
-        yield None, segments
-
-    def _allow(self, readings: list[tuple[str | None, list[str]]]) -> frozenset[str]:
-        allow: set[str] = set()
-        for verb, segments in readings:
-            _first(self._root, segments, 0, verb, allow.update)
-        if "GET" in allow:
-            allow.add("HEAD")
-        return frozenset(allow)
+                return [(verb, [*segments[:-1], last]), (None, segments)]
+        return [(None, segments)]
 
 
 _Found = TypeVar("_Found")
@@ -125,14 +124,17 @@ def _first(
     verb: str | None,
     take: Callable[[_Methods[RouteT]], _Found | None],
 ) -> _Found | None:
-    """Hands the routes that match to `take`, the most specific first, until it returns one."""
+    """Hands the routes that match to `take`, the most specific first, until it returns one.
+
+    `segments` are normalised, as literals are.
+    """
     found: _Found | None = None
     if depth == len(segments):
         if verb in node.ends:
             found = take(node.ends[verb])
     else:
         text = segments[depth]
-        child = node.literals.get(_literal(text))
+        child = node.literals.get(text)
         if child is not None:
             found = _first(child, segments, depth + 1, verb, take)
         if found is None and node.one is not None and text:
@@ -150,10 +152,12 @@ def _pick(methods: _Methods[RouteT], method: str) -> RouteT | None:
     return methods.get(ANY_METHOD) if route is None else route
 
 
+def _literals(path: str, segments: list[str]) -> list[str]:
+    """Normalises the encoded segments of a path, so that they compare with literals."""
+    return [_literal(text) for text in segments] if "%" in path else segments
+
+
 def _literal(text: str) -> str:
-    """Normalises an encoded segment so that it compares with a template's literal."""
-    if "%" not in text:
-        return text
     try:
         return percent.decode(text)
     except percent.BadEscape:

@@ -3,6 +3,8 @@
     match the route -> admit -> bind the request -> call -> write the response
 
 Everything that depends on the binding alone is built at start; a request pays for itself only.
+Where there is nothing to wait for but the answer of the service, as mostly, there is no task
+either; both ways take the same steps (docs/decisions/0072).
 """
 
 import asyncio
@@ -16,6 +18,7 @@ from gateway.transcoding import body, etag, fields, metadata
 from gateway.transcoding.bindings import Binding
 from gateway.transcoding.body import Limits
 from gateway.transcoding.codec import Codec
+from gateway.transcoding.derived import Derived
 from gateway.transcoding.descriptors import Descriptors, Faults, Method
 from gateway.transcoding.errors import StatusError, method_not_allowed, not_found
 from gateway.transcoding.etag import TagStyles
@@ -28,7 +31,7 @@ from gateway.transcoding.route import Route
 from gateway.transcoding.router import Match, Router
 from gateway.transcoding.stream_call import StreamCalls
 from gateway.transcoding.terms import Terms
-from gateway.transcoding.transport import Call, Transport
+from gateway.transcoding.transport import Call, Reply, Transport
 
 # AIP-155: the field that makes a repeated call the same call.
 _REQUEST_ID: Final = "request_id"
@@ -87,45 +90,91 @@ class Transcoder:
             writer=ResponseWriter(binding, self._codec, tags),
             transport=transport,
             terms=terms,
+            name=binding.method.full_name,
+            path=binding.method.path,
+            is_stream=binding.method.client_streaming or binding.method.server_streaming,
         )
 
     def handle(self, request: HttpRequest) -> Answer:
         """Answers a request. Every failure of a call is an answer, too."""
-        return asyncio.get_running_loop().create_task(self._handle(request))
-
-    async def _handle(self, request: HttpRequest) -> HttpResponse:
-        rpc = ""
+        route: Route | None = None
         try:
             found = self._router.match(request.method, request.path)
             if not isinstance(found, Match):
                 return _unmatched(request.method, found.allow)
             route = self._routes[id(found.route)]
-            rpc = found.route.method.full_name
-            response = await self._answer(request, route, found.segments)
+            head = RequestHead(
+                segments=found.segments, query=request.query, headers=request.headers
+            )
+            if _must_wait(request, route):
+                answer = self._answer_later(request, route, head)
+                return asyncio.get_running_loop().create_task(answer)
+            # All is here but the service's answer: a future of it will do.
+            message = body.arrived(request, self._options.limits) or b""
+            reply = self._call(request, route, head, message)
         except StatusError as error:
-            response = write_error(error, request.headers, self._codec)
-        response.rpc = rpc
+            return self._failed(request, route, error)
+        return Derived(reply, partial(self._answered, request, route))
+
+    async def _answer_later(
+        self, request: HttpRequest, route: Route, head: RequestHead
+    ) -> HttpResponse:
+        """Answers a request that has to be waited for, or that streams."""
+        try:
+            if route.terms.admit is not None:
+                await route.terms.admit(request.headers)
+            if route.is_stream:
+                call = self._call_of(request, route)
+                response = await self._streams.answer(request, route, head, call)
+            else:
+                message = await body.read(request, self._options.limits)
+                reply = await self._call(request, route, head, message)
+                response = route.writer.write(reply, request.headers, request.method)
+        except StatusError as error:
+            return self._failed(request, route, error)
+        response.rpc = route.name
         return response
 
-    async def _answer(
-        self, request: HttpRequest, route: Route, segments: list[str]
-    ) -> HttpResponse:
-        if route.terms.admit is not None:
-            await route.terms.admit(request.headers)
-        head = RequestHead(segments=segments, query=request.query, headers=request.headers)
-        method = route.binding.method
-        call = Call(
-            path=method.path,
+    def _call(
+        self, request: HttpRequest, route: Route, head: RequestHead, message: bytes
+    ) -> asyncio.Future[Reply]:
+        """Makes a unary call for a request that is admitted. Raises StatusError."""
+        call = self._call_of(request, route)
+        return route.transport.unary(call, route.binder.bind(head, message))
+
+    def _call_of(self, request: HttpRequest, route: Route) -> Call:
+        timeout = header(request.headers, b"grpc-timeout")
+        return Call(
+            path=route.path,
             metadata=metadata.from_headers(request.headers, self._options.denied_metadata),
-            timeout_seconds=metadata.timeout_seconds(
-                header(request.headers, b"grpc-timeout"), route.terms.deadline_seconds
-            ),
+            timeout_seconds=metadata.timeout_seconds(timeout, route.terms.deadline_seconds),
         )
-        if method.client_streaming or method.server_streaming:
-            return await self._streams.answer(request, route, head, call)
-        message = route.binder.bind(head, await body.read(request, self._options.limits))
-        reply = await route.transport.unary(call, message)
-        return route.writer.write(reply, request.headers, request.method)
+
+    def _answered(
+        self, request: HttpRequest, route: Route, reply: asyncio.Future[Reply]
+    ) -> HttpResponse:
+        """Writes the outcome of a unary call."""
+        try:
+            response = route.writer.write(reply.result(), request.headers, request.method)
+        except StatusError as error:
+            return self._failed(request, route, error)
+        response.rpc = route.name
+        return response
+
+    def _failed(
+        self, request: HttpRequest, route: Route | None, error: StatusError
+    ) -> HttpResponse:
+        response = write_error(error, request.headers, self._codec)
+        response.rpc = "" if route is None else route.name
+        return response
+
+
+def _must_wait(request: HttpRequest, route: Route) -> bool:
+    """Says whether anything but the call itself takes time."""
+    if route.is_stream or request.body is None:
+        return True
+    terms = route.terms
+    return terms.admit is not None and not terms.admit_now(request.headers)
 
 
 def _unmatched(method: str, allow: frozenset[str]) -> HttpResponse:

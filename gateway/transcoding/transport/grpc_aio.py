@@ -35,8 +35,11 @@ class GrpcTransport:
         self._channel = channel
         self._unary: dict[str, Any] = {}
 
-    async def unary(self, call: Call, request: bytes) -> Reply:
-        """Sends one message and waits for one."""
+    def unary(self, call: Call, request: bytes) -> asyncio.Future[Reply]:
+        """Sends one message; the future has the one that comes. Cancelling it cancels the call."""
+        return asyncio.get_running_loop().create_task(self._reply(call, request))
+
+    async def _reply(self, call: Call, request: bytes) -> Reply:
         multicallable = self._unary.get(call.path)
         if multicallable is None:
             # Without serializers grpc passes bytes as they are.

@@ -156,7 +156,7 @@ async def test_no_deadline(transport: Transport, calls: Calls) -> None:
 
 async def test_cancellation(transport: Transport, calls: Calls) -> None:
     """Cancelling the task cancels the call on the server; the next call goes well."""
-    task = asyncio.create_task(transport.unary(call("Hang"), b""))
+    task = transport.unary(call("Hang"), b"")
     async with asyncio.timeout(5):
         await calls.hanging.wait()
         task.cancel()

@@ -73,6 +73,14 @@ def test_inflow() -> None:
         inflow.take(101)
 
 
+class _Caller:
+    def answered(self, reply: Reply) -> None:
+        raise AssertionError(reply)
+
+    def failed(self, error: Exception) -> None:
+        raise AssertionError(error)
+
+
 class _Waiting:
     def __init__(self) -> None:
         self.expired_at: asyncio.Future[float] = asyncio.get_running_loop().create_future()
@@ -208,8 +216,7 @@ async def test_codes_of_a_policy() -> None:
     """Only the codes of the policy are retried."""
     policy = MethodConfigs({"methodConfig": [{"name": [{}], "retryPolicy": _POLICY}]}).find("/")
     assert policy.retry is not None
-    future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-    attempt = Attempt("/a.B/C", b"", 0, b"", future)
+    attempt = Attempt("/a.B/C", b"", 0, b"", _Caller())
     retries = Retries(policy.retry, Throttle({}))
     assert retries.wait_seconds(failure(code_pb2.ABORTED, ""), attempt) is None
     assert retries.wait_seconds(failure(code_pb2.UNAVAILABLE, ""), attempt) is not None

@@ -1,9 +1,10 @@
 """Calls services over HTTP/2 of our own: unary calls at a third of what grpc.aio's cost.
 
-    NativeTransport (transport)   deadlines, retries; streams go by another transport
-      Balancer, Subchannel        which address; connected, or to be
-        Connection, Streams       one HTTP/2 connection and its streams
-          Attempt                 one try of a call and its answer
+    NativeTransport (transport)           one target
+      UnaryCall, NativeStream             one call: deadline, retries
+        Dispatch, Balancer, Subchannel    which address; connected, or to be
+          Connection, Streams             one HTTP/2 connection and its streams
+            Attempt, StreamingAttempt     one try of a call and its answer
 
 Owns its connections. Calls the servers of one target. Knows gRPC over HTTP/2, and no contract.
 """

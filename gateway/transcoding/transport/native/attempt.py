@@ -4,11 +4,12 @@ waiting (for a stream) -> open -> headers -> message -> trailers
         |                   `------- fails at any point -------'
 """
 
-import asyncio
 from dataclasses import dataclass
+from typing import Protocol
 
 from google.rpc import code_pb2
 
+from gateway.transcoding.errors import StatusError
 from gateway.transcoding.transport import Reply
 from gateway.transcoding.transport.native.answer import (
     Head,
@@ -16,7 +17,7 @@ from gateway.transcoding.transport.native.answer import (
     failure_of_http,
     failure_of_trailers,
 )
-from gateway.transcoding.transport.native.exchange import WINDOW_BYTES, Carrier
+from gateway.transcoding.transport.native.exchange import WINDOW_BYTES, Carrier, Unprocessed
 from gateway.transcoding.transport.native.flow_control import spent
 from gateway.transcoding.transport.native.message import MessageReader
 from gateway.transcoding.transport.native.peer_settings import MAX_HEADER_LIST_BYTES
@@ -24,9 +25,21 @@ from gateway.transcoding.transport.native.peer_settings import MAX_HEADER_LIST_B
 _INFORMATIONAL = range(100, 200)
 
 
+class Caller(Protocol):
+    """Whose attempt it is: told once, how it ended."""
+
+    def answered(self, reply: Reply) -> None:
+        """Takes the answer."""
+        ...
+
+    def failed(self, error: StatusError | Unprocessed) -> None:
+        """Takes what the attempt failed by."""
+        ...
+
+
 @dataclass(slots=True, eq=False)
 class Attempt:
-    """What is sent, and what has come. Its connection feeds it; `outcome` is what is awaited."""
+    """What is sent, and what has come. Its connection feeds it."""
 
     path: str
     block: bytes
@@ -35,7 +48,7 @@ class Attempt:
     """How many they are."""
     body: bytes
     """The message with its prefix."""
-    outcome: "asyncio.Future[Reply]"
+    caller: Caller
     carrier: Carrier | None = None
     stream_id: int = 0
     window: int = WINDOW_BYTES
@@ -50,15 +63,9 @@ class Attempt:
         """Whether the answer had begun, so that the call must not be repeated (gRFC A6)."""
         return self._reader is not None
 
-    def fail(self, error: Exception) -> None:
-        """Ends the attempt, unless it has ended."""
-        if not self.outcome.done():
-            self.outcome.set_exception(error)
-
-    def expire(self) -> None:
-        """Ends the attempt because its deadline has come."""
-        self.fail(failure(code_pb2.DEADLINE_EXCEEDED, "Deadline Exceeded"))
-        self.abandon()
+    def fail(self, error: StatusError | Unprocessed) -> None:
+        """Ends the attempt."""
+        self.caller.failed(error)
 
     def abandon(self) -> None:
         """Tells the peer that nobody waits any more."""
@@ -107,11 +114,10 @@ class Attempt:
             raise failure_of_trailers(trailers, first)
         if self._reader is None or self._reader.message is None or self._reader.is_partial:
             raise failure(code_pb2.INTERNAL, "the service answered OK without a message")
-        if not self.outcome.done():
-            self.outcome.set_result(
-                Reply(
-                    message=self._reader.message,
-                    headers=first.metadata,
-                    trailers=trailers.metadata,
-                )
+        self.caller.answered(
+            Reply(
+                message=self._reader.message,
+                headers=first.metadata,
+                trailers=trailers.metadata,
             )
+        )

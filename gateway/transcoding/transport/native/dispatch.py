@@ -38,7 +38,7 @@ class Dispatch:
         self._resolve = resolve
         self._configs = MethodConfigs(service_config)
         self._known: dict[str, MethodConfig] = {}
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
 
     def renew(self, target: Target) -> Balancer:
         """Lets calls that begin from now on go over new connections. Returns those of before."""
@@ -63,11 +63,11 @@ class Dispatch:
         if config.timeout_seconds is not None:
             longest = config.timeout_seconds
             seconds = longest if seconds is None else min(seconds, longest)
-        return None if seconds is None else self._loop.time() + seconds
+        return None if seconds is None else self.loop.time() + seconds
 
     def timeout(self, deadline: float | None) -> bytes:
         """Writes what is left until the deadline, as a field of the header block."""
-        return b"" if deadline is None else request_head.timeout(deadline - self._loop.time())
+        return b"" if deadline is None else request_head.timeout(deadline - self.loop.time())
 
     async def connection(self, deadline: float | None) -> Connection:
         """Waits for a connection. Raises StatusError if there is none."""

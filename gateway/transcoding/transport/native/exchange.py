@@ -8,6 +8,7 @@ Unprocessed   no server has seen it, so that it may be tried elsewhere
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from gateway.transcoding.errors import StatusError
 from gateway.transcoding.transport.native.answer import Head
 
 WINDOW_BYTES: Final = 65_535
@@ -58,7 +59,7 @@ class Exchange(Protocol):
         """
         ...
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: StatusError | Unprocessed) -> None:
         """Ends the exchange, unless it has ended."""
         ...
 

@@ -148,7 +148,10 @@ class Streams:
             self._open(self._waiting.popleft())
 
     def _end(
-        self, exchange: Exchange, error: Exception | None = None, reset: int | None = None
+        self,
+        exchange: Exchange,
+        error: StatusError | Unprocessed | None = None,
+        reset: int | None = None,
     ) -> None:
         """Forgets a stream that is over; `reset` tells the peer, who may not think so."""
         if self._forget(exchange) and reset is None:

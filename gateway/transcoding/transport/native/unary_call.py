@@ -1,0 +1,111 @@
+"""A unary call: begins attempts until one has an answer, or the deadline comes.
+
+begun -> attempt -> answered: the future is done
+  |        ^ `-- refused, or failed as its policy permits to repeat --.
+  `--------+------- no connection yet: a task waits for it -----------'
+
+Mostly there is a connection and the first attempt is answered, and then all there is to the call
+is this future: no task, and nothing to wait for but the answer.
+"""
+
+import asyncio
+from typing import Any
+
+from gateway.transcoding.errors import StatusError
+from gateway.transcoding.transport import Call, Reply
+from gateway.transcoding.transport.native import message, request_head
+from gateway.transcoding.transport.native.attempt import Attempt
+from gateway.transcoding.transport.native.connection import Connection
+from gateway.transcoding.transport.native.dispatch import Dispatch, late
+from gateway.transcoding.transport.native.exchange import Unprocessed
+from gateway.transcoding.transport.native.retry import Tries
+
+
+class UnaryCall(asyncio.Future[Reply]):
+    """The answer to come. Cancelling it cancels the call."""
+
+    def __init__(self, dispatch: Dispatch, call: Call, request: bytes) -> None:
+        """The call is made at once. Raises StatusError if no address can be reached."""
+        super().__init__(loop=dispatch.loop)
+        self._dispatch = dispatch
+        self._call = call
+        self._metadata = call.metadata + dispatch.metadata
+        self._fields = request_head.fields(self._metadata)
+        self._body = message.framed(request)
+        self._config = dispatch.config(call.path)
+        self._deadline = dispatch.deadline(call, self._config)
+        self._attempt: Attempt | None = None
+        self._tries: Tries | None = None
+        self._task: asyncio.Task[None] | None = None
+        connection = dispatch.balancer.pick()
+        self._slot = (
+            None if self._deadline is None else dispatch.deadlines.add(self._deadline, self)
+        )
+        if connection is not None:
+            self._begin(connection)
+        else:
+            self._task = dispatch.loop.create_task(self._begin_later(0))
+
+    def cancel(self, msg: Any = None) -> bool:
+        """Cancels the call, and tells the service."""
+        self._abandon()
+        return super().cancel(msg)
+
+    def expire(self) -> None:
+        """Ends the call because its deadline has come."""
+        self._abandon()
+        self._fail(late())
+
+    def answered(self, reply: Reply) -> None:
+        """Takes the answer of the attempt."""
+        self._forget_deadline()
+        self._dispatch.throttle.on_success()
+        if not self.done():
+            self.set_result(reply)
+
+    def failed(self, error: StatusError | Unprocessed) -> None:
+        """Takes what the attempt failed by, and makes another one if that may be."""
+        if self.done() or self._attempt is None:
+            return
+        if self._tries is None:
+            self._tries = Tries(self._config.retry, self._dispatch.throttle)
+        try:
+            wait_seconds = self._tries.wait_seconds(error, self._attempt)
+        except StatusError as final:
+            self._fail(final)
+        else:
+            self._task = self._dispatch.loop.create_task(self._begin_later(wait_seconds))
+
+    def _begin(self, connection: Connection) -> None:
+        fields, count = self._fields, len(self._metadata)
+        if self._tries is not None:
+            again = self._tries.fields()
+            fields, count = fields + request_head.fields(again), count + len(again)
+        block = self._dispatch.timeout(self._deadline) + fields
+        attempt = self._attempt = Attempt(self._call.path, block, count, self._body, self)
+        connection.start(attempt)
+
+    async def _begin_later(self, wait_seconds: float) -> None:
+        try:
+            if wait_seconds:
+                await self._dispatch.sleep(wait_seconds, self._deadline)
+            self._begin(await self._dispatch.connection(self._deadline))
+        except StatusError as error:
+            self._fail(error)
+
+    def _abandon(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        if self._attempt is not None:
+            self._attempt.abandon()
+        self._forget_deadline()
+
+    def _fail(self, error: StatusError) -> None:
+        self._forget_deadline()
+        if not self.done():
+            self.set_exception(error)
+
+    def _forget_deadline(self) -> None:
+        if self._slot is not None:
+            self._dispatch.deadlines.discard(self._slot, self)
+            self._slot = None
