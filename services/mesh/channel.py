@@ -16,6 +16,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from opentelemetry.trace import Span
 
 from services.mesh import metrics, policy, served_call, traces
+from services.mesh.circuit import Circuit
 from services.mesh.interceptors.telemetry import REQUEST_ID
 
 Metadata = Sequence[tuple[str, str | bytes]]
@@ -26,16 +27,17 @@ Retire = Callable[[grpc.aio.Channel], None]
 class MeshChannel(grpc.aio.Channel):
     """The channel to one service.
 
-    `connect` opens a connection with the service config of the given contracts, `retire` closes one
-    when its calls have ended; `metadata` goes with every call.
+    `name` is the service's. `connect` opens a connection with the service config of the given
+    contracts, `retire` closes one when its calls have ended; `metadata` goes with every call.
     """
 
-    def __init__(self, connect: Connect, retire: Retire, metadata: Metadata) -> None:
+    def __init__(self, name: str, connect: Connect, retire: Retire, metadata: Metadata) -> None:
         self._connect = connect
         self._retire = retire
         self._services: dict[str, ServiceDescriptor] = {}
         self._current: grpc.aio.Channel | None = None
         self.metadata = tuple(metadata)
+        self.circuit = Circuit(name)
 
     @property
     def current(self) -> grpc.aio.Channel:
@@ -171,17 +173,23 @@ class _UnaryResponse(_MultiCallable):
         **options: Any,
     ) -> Any:
         """Call and return the response. Raises grpc.aio.AioRpcError."""
+        circuit = self._channel.circuit
+        circuit.check()
         span = traces.client_span(self._path)
         code = "OK"
         begin = time.perf_counter()
         try:
-            return await self._begin(request, span, timeout, metadata, options)
+            response = await self._begin(request, span, timeout, metadata, options)
         except grpc.aio.AioRpcError as error:
             code = error.code().name
+            circuit.failed(code, time.perf_counter() - begin)
             raise
         except BaseException:
             code = "CANCELLED"
             raise
+        else:
+            circuit.succeeded()
+            return response
         finally:
             self._metrics.end(code, time.perf_counter() - begin)
             if span is not None:

@@ -77,7 +77,10 @@ class _Channels:
         """Return the channel to a service, always the same one."""
         if service not in self._open:
             self._open[service] = MeshChannel(
-                lambda contracts: self._connect(service, contracts), self._retire, self._metadata
+                service,
+                lambda contracts: self._connect(service, contracts),
+                self._retire,
+                self._metadata,
             )
         return self._open[service]
 

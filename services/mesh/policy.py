@@ -16,7 +16,7 @@ from google.protobuf.descriptor import (
 )
 
 from souk.mesh.v1 import policy_pb2
-from souk.mesh.v1.policy_pb2 import Access
+from souk.mesh.v1.policy_pb2 import Access, Priority
 
 _IDEMPOTENT = descriptor_pb2.MethodOptions.IDEMPOTENT
 _NO_SIDE_EFFECTS = descriptor_pb2.MethodOptions.NO_SIDE_EFFECTS
@@ -37,7 +37,7 @@ class Method:
     `path` is what stands on the wire, like `/souk.order.v1.OrderService/GetOrder`. `domain` is
     `ErrorInfo.domain`, like `order.souk`. `deadline` is in seconds, None if it may stay open.
     `owner_field` is the path of the request field that names the owner, empty if there is none.
-    `retriable` says that repeating the call does no harm.
+    `retriable` says that repeating the call does no harm. `priority` says what is shed first.
     """
 
     path: str
@@ -51,6 +51,7 @@ class Method:
     owner_except_roles: frozenset[str]
     deadline: float | None
     retriable: bool
+    priority: Priority.ValueType
     client_streaming: bool
     server_streaming: bool
     request_type: Descriptor
@@ -120,6 +121,7 @@ def _read(method: MethodDescriptor) -> Method:
         owner_except_roles=frozenset(policy.owner.except_roles),
         deadline=_deadline(policy),
         retriable=_options(method).idempotency_level in (_IDEMPOTENT, _NO_SIDE_EFFECTS),
+        priority=policy.priority,
         client_streaming=method.client_streaming,
         server_streaming=method.server_streaming,
         request_type=method.input_type,

@@ -19,10 +19,12 @@ from services.mesh import jwks, metrics, reflection, tls
 from services.mesh.access_token import Verifier
 from services.mesh.address import host_and_port, is_loopback
 from services.mesh.app import App, Mesh
+from services.mesh.concurrency_limit import ConcurrencyLimit
 from services.mesh.handlers import Handlers
 from services.mesh.health import Health
 from services.mesh.in_flight import InFlight
 from services.mesh.interceptors import Interceptor
+from services.mesh.interceptors.admission import admission
 from services.mesh.interceptors.deadline import deadline
 from services.mesh.interceptors.decoding import decoding
 from services.mesh.interceptors.errors import errors
@@ -113,6 +115,7 @@ def _interceptors(app: App, mesh: Mesh, in_flight: InFlight) -> Sequence[Interce
         telemetry,
         errors,
         in_flight.ended_by_drain,
+        admission(ConcurrencyLimit(highest=settings.max_concurrency)),
         identity(
             claimed_peer if settings.tls == "off" else certified_peers(), _verifier(app, mesh)
         ),

@@ -65,6 +65,7 @@ class MeshSettings:
     `edge_services`: who faces people and may bring their access tokens.
     `token_issuer`, `token_audience`: the `iss` and `aud` that access tokens must have.
     `jwks_method`: the RPC that answers with the keys of access tokens.
+    `max_concurrency`: how many calls are served at once at most; under load it becomes less.
     `drain_wait`: how long it still serves after it said it is not ready, so that no new call comes;
     `drain_grace`: how long running calls then may take.
     """
@@ -84,6 +85,7 @@ class MeshSettings:
     log_format: Literal["console", "json"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     trace_ratio: float = 0.1
+    max_concurrency: int = 1000
     drain_wait: timedelta = timedelta(seconds=1)
     drain_grace: timedelta = timedelta(seconds=10)
 

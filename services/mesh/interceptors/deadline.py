@@ -27,6 +27,7 @@ def deadline(method: Method, handler: Handler) -> Handler:
         # None if the client gave no deadline, other than its type says.
         given: Any = context.time_remaining()
         if given is not None and given <= own:
+            _refuse_spent(given)
             served_call.current().expiry = time.monotonic() + given
             return await handler(request, context)
         budget = budgets.begin()
@@ -47,10 +48,17 @@ def _bounded_by_client(handler: Handler) -> Handler:
     async def handle(request: Any, context: Context) -> Any:
         given: Any = context.time_remaining()
         if given is not None:
+            _refuse_spent(given)
             served_call.current().expiry = time.monotonic() + given
         return await handler(request, context)
 
     return handle
+
+
+def _refuse_spent(seconds: float) -> None:
+    """Raise DeadlineExceeded for a call whose time was over before it came to be served."""
+    if seconds <= 0:
+        raise DeadlineExceeded("the call's time was over before it began")
 
 
 @dataclass(slots=True)

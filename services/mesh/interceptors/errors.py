@@ -7,6 +7,7 @@ anything else                           INTERNAL with an error id, under which i
 """
 
 import secrets
+from datetime import timedelta
 from typing import Any, NoReturn
 
 import grpc
@@ -23,6 +24,9 @@ from services.mesh.errors import (
 from services.mesh.interceptors import Context, Handler
 from services.mesh.policy import Method
 from services.mesh.status import DETAILS_KEY, error_from_call, status_from_error
+
+# Longer than this nobody waits within a call.
+_SOON = timedelta(seconds=1)
 
 _log = structlog.get_logger(__name__)
 
@@ -89,5 +93,16 @@ def public_error(error: Exception, method: Method) -> DomainError:
 async def _abort(context: Context, error: DomainError, method: Method) -> NoReturn:
     details = status_from_error(error, method.domain).SerializeToString()
     await context.abort(
-        grpc.StatusCode[error.code], error.message, trailing_metadata=((DETAILS_KEY, details),)
+        grpc.StatusCode[error.code],
+        error.message,
+        trailing_metadata=((DETAILS_KEY, details), *_pushback(error)),
     )
+
+
+def _pushback(error: DomainError) -> tuple[tuple[str, str], ...]:
+    """Tell gRPC's own retries when to come back, or not to if that is long (gRFC A6)."""
+    if error.retry_after is None:
+        return ()
+    is_soon = error.retry_after <= _SOON
+    milliseconds = round(error.retry_after.total_seconds() * 1000) if is_soon else -1
+    return (("grpc-retry-pushback-ms", str(milliseconds)),)

@@ -82,6 +82,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The service failed (`INTERNAL`). The metadata names `error_id`, under which
     its log tells more.
     """
+    ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 21
+    """The process has as much to do as it can do in time (`RESOURCE_EXHAUSTED`).
+    Nothing was done. Repeat the call after the time told.
+    """
+    ERROR_REASON_CIRCUIT_OPEN: _ErrorReason.ValueType  # 22
+    """Calls to another service are held back, as it has not answered for a while
+    (`UNAVAILABLE`). Repeat the call after the time told.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed, as `google.rpc.ErrorInfo.reason` without the prefix
@@ -149,5 +157,13 @@ after the time told.
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 20
 """The service failed (`INTERNAL`). The metadata names `error_id`, under which
 its log tells more.
+"""
+ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 21
+"""The process has as much to do as it can do in time (`RESOURCE_EXHAUSTED`).
+Nothing was done. Repeat the call after the time told.
+"""
+ERROR_REASON_CIRCUIT_OPEN: ErrorReason.ValueType  # 22
+"""Calls to another service are held back, as it has not answered for a while
+(`UNAVAILABLE`). Repeat the call after the time told.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

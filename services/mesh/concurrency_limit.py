@@ -1,0 +1,115 @@
+"""How many calls a process serves at once: as many as it can without making them wait.
+
+    a window         a tenth of a second, and at least 20 calls that ended in it
+    a slow call      took longer than 4 times what is usual for its RPC, and 0.1 s more
+    most are slow    the limit falls by a quarter, from what was really served at once
+    few are slow     the limit grows, if it was nearly reached
+
+The usual time of an RPC is learnt while the process has little to do. What overloads it does not
+matter (the CPU, a connection pool, a store): in each case calls begin to wait. Where the limit
+comes near, what matters least is refused first (the policy's priority), so that a sale still goes
+through when nobody gets to browse.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from souk.mesh.v1.policy_pb2 import Priority
+
+_WINDOW_SECONDS: Final = 0.1
+_WINDOW_CALLS: Final = 20
+_SLOW_FACTOR: Final = 4.0
+_SLOW_SECONDS: Final = 0.1
+_FALL: Final = 0.75
+_GROWTH: Final = 0.05
+_NEARLY: Final = 0.8
+# An RPC that has become slower for good is known as such after about a thousand calls.
+_DRIFT: Final = 0.001
+
+_SHARES: Final = {
+    Priority.PRIORITY_LOW: 0.7,
+    Priority.PRIORITY_UNSPECIFIED: 0.85,
+    Priority.PRIORITY_NORMAL: 0.85,
+    Priority.PRIORITY_HIGH: 1.0,
+}
+"""The part of the limit that calls of a priority may fill, together with all others."""
+
+
+class UsualTime:
+    """How long an RPC usually takes, in seconds."""
+
+    __slots__ = ("seconds",)
+
+    def __init__(self) -> None:
+        self.seconds: float | None = None
+
+    def learn(self, seconds: float) -> None:
+        """Take a call into account: a quicker one at once, a slower one little by little."""
+        if self.seconds is None or seconds < self.seconds:
+            self.seconds = seconds
+        else:
+            self.seconds += (seconds - self.seconds) * _DRIFT
+
+
+class ConcurrencyLimit:
+    """The limit of one process, and the calls under way. For one event loop's thread."""
+
+    def __init__(
+        self,
+        *,
+        lowest: int = 20,
+        highest: int = 1000,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`lowest` to `highest` calls at once; it begins with a tenth of the highest."""
+        self._lowest = min(lowest, highest)
+        self._highest = highest
+        self._clock = clock
+        self._limit = float(max(self._lowest, highest // 10))
+        self._under_way = 0
+        self._peak = 0
+        self._begin_window()
+
+    @property
+    def limit(self) -> int:
+        """How many calls may be under way now."""
+        return int(self._limit)
+
+    @property
+    def under_way(self) -> int:
+        """How many calls are under way."""
+        return self._under_way
+
+    def admits(self, priority: Priority.ValueType) -> bool:
+        """Say whether there is room for one more call of this priority."""
+        return self._under_way < self._limit * _SHARES[priority]
+
+    def begin(self) -> None:
+        """Count a call that begins."""
+        self._under_way += 1
+        self._peak = max(self._peak, self._under_way)
+
+    def end(self, usual: UsualTime, seconds: float) -> None:
+        """Count a call that took so many seconds, and adapt the limit when a window is over."""
+        if usual.seconds is None or self._peak * 2 < self._limit:
+            usual.learn(seconds)
+        self._under_way -= 1
+        self._ended += 1
+        # Learnt above if it was not known.
+        self._slow += seconds > (usual.seconds or 0.0) * _SLOW_FACTOR + _SLOW_SECONDS
+        if self._ended >= _WINDOW_CALLS and self._clock() >= self._window_end:
+            self._adapt()
+            self._begin_window()
+
+    def _adapt(self) -> None:
+        if self._slow * 2 > self._ended and self._peak > self._lowest:
+            self._limit = max(self._lowest, min(self._limit, self._peak) * _FALL)
+        elif self._peak >= self._limit * _NEARLY:
+            self._limit = min(self._highest, self._limit * (1 + _GROWTH) + 1)
+
+    def _begin_window(self) -> None:
+        self._window_end = self._clock() + _WINDOW_SECONDS
+        self._ended = 0
+        self._slow = 0
+        self._peak = self._under_way

@@ -1,0 +1,66 @@
+"""Refuses calls that the process has no room for, before anything is spent on them.
+
+What is refused may be repeated by whoever may repeat it at all (`service_config`), and says when:
+`RetryInfo`, and `grpc-retry-pushback-ms` for gRPC's own retries (gRFC A6). Streams take no room, as
+they mostly wait; a new one is refused like any call.
+"""
+
+import random
+import time
+from datetime import timedelta
+from typing import Any, Final
+
+from prometheus_client import Counter, Gauge
+
+from services.mesh.concurrency_limit import ConcurrencyLimit, UsualTime
+from services.mesh.errors import ResourceExhausted
+from services.mesh.interceptors import Context, Handler, Interceptor
+from services.mesh.policy import Method
+
+_SHED: Final = Counter(
+    "souk_calls_shed", "Calls refused for want of room.", ("grpc_service", "grpc_method")
+)
+_LIMIT: Final = Gauge("souk_concurrency_limit", "Calls that may be served at once now.")
+
+# Spread, so that those who were refused together do not come back together.
+_COME_BACK_SECONDS: Final = (0.1, 0.5)
+
+
+class Overloaded(ResourceExhausted):
+    """The process has as much to do as it can do in time."""
+
+    reason = "OVERLOADED"
+
+
+def admission(limit: ConcurrencyLimit) -> Interceptor:
+    """Return the interceptor that keeps the calls under way within `limit`. Raises Overloaded."""
+    _LIMIT.set_function(lambda: limit.limit)
+
+    def interceptor(method: Method, handler: Handler) -> Handler:
+        shed = _SHED.labels(method.service, method.name)
+        priority = method.priority
+        usual = UsualTime()
+        takes_room = method.kind == "unary"
+
+        async def handle(request: Any, context: Context) -> Any:
+            if not limit.admits(priority):
+                shed.inc()
+                raise overloaded()
+            if not takes_room:
+                return await handler(request, context)
+            limit.begin()
+            begin = time.perf_counter()
+            try:
+                return await handler(request, context)
+            finally:
+                limit.end(usual, time.perf_counter() - begin)
+
+        return handle
+
+    return interceptor
+
+
+def overloaded() -> Overloaded:
+    """Return the refusal, which says when to come back."""
+    seconds = random.uniform(*_COME_BACK_SECONDS)  # noqa: S311  # spreads load, guards nothing
+    return Overloaded("too much to do now", retry_after=timedelta(seconds=seconds))
