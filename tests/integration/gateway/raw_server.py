@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import NamedTuple
 
 import hpack
 
@@ -12,6 +13,17 @@ from gateway.transcoding.transport.native.frames import FrameReader
 SETTINGS = frames.frame(frames.SETTINGS, 0, 0)
 GRPC = ((":status", "200"), ("content-type", "application/grpc"))
 MESSAGE = b"\0\0\0\0\2ok"
+
+
+class Heard(NamedTuple):
+    """A frame that came, and by which connection."""
+
+    connection: int
+    kind: int
+    flags: int
+    stream_id: int
+    payload: bytes
+
 
 Answer = Callable[[int], bytes]
 """Gives what to send when a request on the stream of that number has ended."""
@@ -53,11 +65,12 @@ async def answering(
     greeting: bytes = SETTINGS,
     on_message: bytes = b"",
     hangs_up: bool = False,
+    heard: "list[Heard] | None" = None,
 ) -> AsyncIterator[int]:
     """Serves until the block is left; yields the port.
 
     `on_message` is said at each piece of a message that is not the last; `hangs_up` closes after
-    each answer.
+    each answer. `heard` gets all that came.
     """
     tasks: set[asyncio.Task[None]] = set()
     ended = asyncio.Event()
@@ -73,7 +86,8 @@ async def answering(
                 if ended.is_set():
                     return
                 writer.write(greeting)
-                await _talk(reader, writer, answer, on_message, hangs_up=hangs_up)
+                log = [] if heard is None else heard
+                await _talk(reader, writer, answer, on_message, log, hangs_up=hangs_up)
         finally:
             tasks.discard(task)
             writer.close()
@@ -94,13 +108,15 @@ async def _talk(
     writer: asyncio.StreamWriter,
     answer: Answer,
     on_message: bytes,
+    heard: list[Heard],
     *,
     hangs_up: bool,
 ) -> None:
     await reader.readexactly(len(frames.PREFACE))
     parser = FrameReader()
     while received := await reader.read(65_536):
-        for kind, flags, stream_id, _ in parser.feed(received):
+        for kind, flags, stream_id, payload in parser.feed(received):
+            heard.append(Heard(id(writer), kind, flags, stream_id, payload))
             if kind == frames.SETTINGS and not flags & frames.ACK:
                 writer.write(frames.frame(frames.SETTINGS, frames.ACK, 0))
             if kind == frames.DATA and not flags & frames.END_STREAM:

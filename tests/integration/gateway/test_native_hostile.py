@@ -26,12 +26,16 @@ _OK = ("grpc-status", "0")
 _ZIPPED = gzip.compress(b"zipped")
 
 
-async def _code(kind: str, port: int) -> int:
+async def _code(kind: str, port: int, *, streams: bool = False) -> int:
     """Calls once; returns the code, 0 for an answer."""
     async with opened(kind, port) as transport:
         try:
             async with asyncio.timeout(15):
-                await transport.unary(call("Echo", timeout=3), b"hello")
+                if streams:
+                    async for _ in transport.stream(call("Echo", timeout=3), b"hello"):
+                        pass
+                else:
+                    await transport.unary(call("Echo", timeout=3), b"hello")
         except StatusError as error:
             return error.status.code
         return code_pb2.OK
@@ -213,11 +217,31 @@ FAULTS: dict[str, Answer] = {
 }
 
 
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (kind, name)
+        for kind in KINDS
+        for name in ANSWERS
+        # grpc.aio says UNKNOWN of a stream that is answered in plain HTTP.
+        if kind == "native" or not (name in ONLY_NATIVE or name.startswith("http "))
+    ],
+)
+async def test_answer_of_a_stream(kind: str, name: str) -> None:
+    """A stream ends with the same code, but may have two messages."""
+    expected, answer = ANSWERS[name]
+    if name == "two messages":
+        expected = code_pb2.OK
+    async with answering(answer) as port:
+        assert expected == await _code(kind, port, streams=True)
+
+
+@pytest.mark.parametrize("streams", [False, True], ids=["unary", "stream"])
 @pytest.mark.parametrize("name", FAULTS)
-async def test_fault(name: str) -> None:
+async def test_fault(name: str, *, streams: bool) -> None:
     """A server that breaks the rules fails the call in time, with a code that says so."""
     async with answering(FAULTS[name]) as port:
-        code = await _code("native", port)
+        code = await _code("native", port, streams=streams)
     assert code in {
         code_pb2.UNAVAILABLE,
         code_pb2.INTERNAL,
