@@ -150,7 +150,7 @@ class Streams:
                 *options,
             )
         )
-        handlers = {
+        handlers: dict[str, Any] = {
             "Unary": grpc.unary_unary_rpc_method_handler(self._told(self.unary)),
             "ServerStream": grpc.unary_stream_rpc_method_handler(self._told(self.server_stream)),
             "ClientStream": grpc.stream_unary_rpc_method_handler(self._told(self.client_stream)),
