@@ -155,6 +155,9 @@ def _description(binding: Binding, comments: Mapping[str, str]) -> str:
     part = binding.response_body
     told = None if part is None else comments.get(output.fields_by_name[part].full_name)
     text = told or comments.get(output.full_name) or HTTPStatus.OK.phrase
+    if output.full_name == HTTP_BODY:
+        # Its comment is a manual.
+        text = "What the service answers, as it is."
     return text + (_STREAM if binding.method.server_streaming else "")
 
 
