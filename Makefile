@@ -11,7 +11,7 @@ UV_INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-byt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help up reset demo test check bench-gateway bench-rpc bench-start pytest gen release-contract lock venv tools chromium clean
+.PHONY: help up reset demo test check chaos bench-gateway bench-rpc bench-start pytest gen release-contract lock venv tools chromium clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-18s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ pytest: $(VENV)/.dev ## Run the tests, two files at a time.
 bench-gateway: $(VENV)/.dev ## Measure the gateway beside Envoy and FastAPI.
 	@$(MAKE) --no-print-directory VENV=.bench .bench/.base
 	$(BIN)/python -m tests.bench.gateway --python .bench/bin/python
+
+chaos: $(VENV)/.dev ## Break the shop in every way for half an hour; see that its books balance.
+	$(BIN)/python -m tests.chaos --seconds $(or $(SECONDS),1800) $(if $(SEED),--seed $(SEED)) $(CHAOS)
 
 bench-rpc: $(VENV)/.dev ## Measure what the mesh costs a call, beside a bare server.
 	$(BIN)/python -m tests.bench.rpc

@@ -1,0 +1,71 @@
+"""`make chaos`: break the shop in every way, and see that its books still balance.
+
+    python -m tests.chaos [--seed SEED] [--seconds 1800] [--orders 10000] [--faults a,b] [--list]
+
+It exits with 1 when an invariant is broken. What a run leaves is in a folder that it names.
+"""
+
+import argparse
+import asyncio
+import secrets
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.chaos import report, run
+from tests.chaos.faults import FAULTS
+from tests.chaos.run import Plan
+
+
+def main() -> int:
+    """Runs what the command line asks for; returns the exit code."""
+    options = _options()
+    if options.list:
+        for name, fault in FAULTS.items():
+            _say(f"{name:<46} {(fault.__doc__ or '').splitlines()[0]}")
+        return 0
+    folder = Path(options.folder or tempfile.mkdtemp(prefix="souk-chaos-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    plan = Plan(
+        folder=folder,
+        seed=options.seed,
+        faults=tuple(options.faults.split(",")) if options.faults else tuple(FAULTS),
+        seconds=options.seconds,
+        orders=options.orders,
+        scale=options.scale,
+        buyers=options.buyers,
+        settle_seconds=options.settle_seconds,
+    )
+    _say(f"seed {plan.seed}, everything is kept in {folder}")
+    outcome = asyncio.run(run.run(plan))
+    for line in report.lines(plan, outcome):
+        _say(line)
+    return 0 if outcome.holds else 1
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--list", action="store_true", help="list the faults")
+    parser.add_argument("--seed", default=secrets.token_hex(4), help="what the dice are made of")
+    parser.add_argument("--seconds", type=float, help="draw faults for so long; else each once")
+    parser.add_argument("--orders", type=int, default=0, help="end only after so many orders")
+    parser.add_argument("--faults", help="only these, by name, with commas")
+    parser.add_argument("--scale", type=float, default=1.0, help="how long a fault lasts")
+    parser.add_argument("--buyers", type=int, default=8, help="how many buy at a time")
+    parser.add_argument("--settle-seconds", type=float, default=60.0, help="patience at the end")
+    parser.add_argument("--folder", help="where the run is kept; a new one by default")
+    options = parser.parse_args()
+    unknown = set((options.faults or "").split(",")) - set(FAULTS) - {""}
+    if unknown:
+        parser.error(f"there is no fault {', '.join(sorted(unknown))}; see --list")
+    return options
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,68 @@
+"""Answers: the same for the same key, each to whom it belongs."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from tests.chaos.books import Books
+
+_DEFINITE = {"OUT_OF_STOCK", "PAYMENT_DECLINED", "RESERVATION_EXPIRED", "PRODUCT_UNAVAILABLE"}
+
+
+def answers_are_byte_identical(books: Books) -> Iterator[str]:
+    """Every 2xx for one key is the same to the byte, over REST and over gRPC."""
+    digests = defaultdict(set)
+    for each in books.attempts:
+        if each.key and each.acknowledged:
+            digests[each.user, each.key, each.via].add(each.digest)
+    for (user, key, via), found in digests.items():
+        if len(found) > 1:
+            yield f"key {key} of {user} over {via}: {len(found)} different answers"
+
+
+def answers_do_not_change(books: Books) -> Iterator[str]:
+    """A key that was answered with an order is never refused later, nor the other way round."""
+    answers = defaultdict(set)
+    for each in books.attempts:
+        if each.call == "CreateOrder" and each.role != "other body":
+            if each.acknowledged:
+                answers[each.user, each.key].add("an order")
+            elif each.reason in _DEFINITE - {"PRODUCT_UNAVAILABLE"}:
+                answers[each.user, each.key].add(each.reason)
+    for (user, key), found in answers.items():
+        if len(found) > 1:
+            yield f"key {key} of {user}: {sorted(found)}"
+
+
+def other_bodies_are_refused(books: Books) -> Iterator[str]:
+    """A key that stands for one request is refused for another, and never does anything."""
+    for each in books.attempts:
+        if each.role == "other body" and (
+            each.acknowledged or (each.status == 400 and each.reason != "IDEMPOTENCY_KEY_REUSED")
+        ):
+            yield f"key {each.key}: another body was answered {each.status} {each.reason}"
+
+
+def nobody_read_anothers_data(books: Books) -> Iterator[str]:
+    """What a client was shown is its own: orders, lists of orders, notifications."""
+    owners = {str(row["order_id"]): str(row["user_id"]) for row in books.orders}
+    for each in books.attempts:
+        if each.user == "staff" or not each.acknowledged:
+            continue
+        shown = [each.order] if each.order else []
+        shown += each.told.get("orders", []) + each.told.get("notifications", [])
+        for order in shown:
+            if owners.get(order, each.user) != each.user:
+                yield f"{each.user} was shown order {order} of {owners[order]} by {each.call}"
+
+
+def last_items_were_sold_once(books: Books) -> Iterator[str]:
+    """Of many who buy the last piece at once one gets it, and the others are told it is gone."""
+    for note in books.notes["last item"]:
+        answers = defaultdict(set)
+        for each in books.attempts:
+            if each.call == "CreateOrder" and note["product"] in each.asked.get("items", ()):
+                answers[each.key].add("sold" if each.acknowledged else each.reason)
+        sold = [key for key, found in answers.items() if "sold" in found]
+        refused = [key for key, found in answers.items() if "OUT_OF_STOCK" in found]
+        if len(sold) != 1 or len(refused) != note["buyers"] - 1:
+            yield f"product {note['product']}: {len(sold)} sold, {len(refused)} told it is gone"

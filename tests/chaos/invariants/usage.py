@@ -1,0 +1,36 @@
+"""Resources: what a run took from the machine it gives back."""
+
+from collections.abc import Iterator
+
+from tests.chaos.books import Books
+
+# A pool's most, its listeners and the relay's connection included.
+_POOL = 10
+# An allocator keeps some of what a flood took, and caches fill once.
+_MEMORY_FACTOR, _MEMORY_SPARE_MB = 1.5, 48
+_DESCRIPTORS_SPARE = 24
+
+
+def memory_is_back(books: Books) -> Iterator[str]:
+    """No process keeps much more memory than before the first fault."""
+    for name, now in books.usage.items():
+        most = books.baseline[name].resident_mb * _MEMORY_FACTOR + _MEMORY_SPARE_MB
+        if now.resident_mb > most:
+            yield f"{name}: {now.resident_mb:.0f} MiB, allowed are {most:.0f}"
+
+
+def descriptors_are_back(books: Books) -> Iterator[str]:
+    """No process keeps many more files and sockets open than before the first fault."""
+    for name, now in books.usage.items():
+        most = books.baseline[name].descriptors + _DESCRIPTORS_SPARE
+        if now.descriptors > most:
+            yield f"{name}: {now.descriptors} descriptors, allowed are {most}"
+
+
+def connections_are_back(books: Books) -> Iterator[str]:
+    """No service has more connections to its database than its pool, none in a transaction."""
+    for name, now in books.usage.items():
+        if now.connections > _POOL:
+            yield f"{name}: {now.connections} connections"
+        if now.in_transaction:
+            yield f"{name}: {now.in_transaction} connections in a transaction"

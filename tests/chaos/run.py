@@ -1,0 +1,163 @@
+"""One run: a shop, its buyers, the faults, and the books at the end.
+
+    start ─ stock up ─ buyers come ─ measure ─ faults, one lane or several ─ buyers leave ─ settle
+          ─ measure ─ read the books ─ check
+
+With a list of faults a run injects each once, in that order; with seconds it goes on drawing
+faults, two at a time, until they are over.
+"""
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from tests.chaos import books as all_books
+from tests.chaos import catalogue, client, invariants, quiescence, resources, world
+from tests.chaos.buyers import Crowd
+from tests.chaos.faults import FAULTS
+from tests.chaos.history import History
+from tests.chaos.quiescence import Settling
+from tests.chaos.scene import Scene
+from tests.chaos.world import World
+
+_LANES = 2
+_WARM_UP_ORDERS = 30
+_SINGLE = 40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a run is to do. `folder` is new and keeps everything of the run.
+
+    `seconds`: how long faults are drawn; None injects each of `faults` once. `orders`: how many
+    must have been placed before it ends. `scale`: as in `Scene`. `settle_seconds`: how long what is
+    left to do may take after the last fault.
+    """
+
+    folder: Path
+    seed: str
+    faults: Sequence[str] = tuple(FAULTS)
+    seconds: float | None = None
+    orders: int = 0
+    scale: float = 1.0
+    buyers: int = 8
+    settle_seconds: float = 60.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Outcome:
+    """What came of a run. `injected`: how often each fault was; `broken`: by invariant, by whom."""
+
+    injected: Counter[str] = field(default_factory=Counter)
+    failed: dict[str, str] = field(default_factory=dict)
+    broken: dict[str, list[str]] = field(default_factory=dict)
+    orders: int = 0
+    attempts: int = 0
+    unanswered: int = 0
+    deaths: dict[str, int] = field(default_factory=dict)
+    settling: Settling | None = None
+
+    @property
+    def holds(self) -> bool:
+        """Whether every invariant held, and every fault could be injected."""
+        settled = self.settling is not None and self.settling.complete
+        return settled and not self.failed and not any(self.broken.values())
+
+
+async def run(plan: Plan) -> Outcome:
+    """Does what the plan says."""
+    outcome = Outcome()
+    told = plan.folder / "history.ndjson"
+    async with world.running(plan.folder / "data") as shop:
+        with History(told) as history:
+            baseline = await _open_shop(plan, shop, history, outcome)
+        usage = await resources.measure(_pids(shop), shop.sources.postgres)
+        books = await all_books.read(shop.sources, told, baseline=baseline, usage=usage)
+    outcome.broken = invariants.check(books)
+    outcome.orders = len(books.orders)
+    outcome.deaths = {name: process.deaths for name, process in shop.processes.items()}
+    return outcome
+
+
+async def _open_shop(
+    plan: Plan, shop: World, history: History, outcome: Outcome
+) -> dict[str, resources.Usage]:
+    """Sells under faults until the plan is done and nothing is left to do."""
+    history.note("plan", seed=plan.seed, faults=list(plan.faults), seconds=plan.seconds)
+    async with client.opened(shop, history, began=time.monotonic()) as buyer:
+        goods = await catalogue.stock_up(buyer, history, per_currency=8, single=_SINGLE)
+        crowd = Crowd(
+            client=buyer, catalogue=goods, seed=plan.seed, size=plan.buyers, pause_seconds=0.2
+        )
+        leave = asyncio.Event()
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(plan.buyers):
+                tasks.create_task(crowd.buy_until(leave, number))
+            await _until_placed(crowd, _WARM_UP_ORDERS)
+            baseline = await resources.measure(_pids(shop), shop.sources.postgres)
+            scene = Scene(
+                world=shop,
+                client=buyer,
+                history=history,
+                catalogue=goods,
+                crowd=crowd,
+                dice=random.Random(plan.seed),  # noqa: S311 - repeatable
+                scale=plan.scale,
+            )
+            await _inject(plan, scene, outcome)
+            await _until_placed(crowd, plan.orders)
+            leave.set()
+        shop.heal()
+        await shop.ready()
+        outcome.settling = await quiescence.settle(shop.sources, seconds=plan.settle_seconds)
+        history.note("settled", **asdict(outcome.settling))
+        outcome.attempts, outcome.unanswered = history.attempts, crowd.unanswered
+    return baseline
+
+
+async def _inject(plan: Plan, scene: Scene, outcome: Outcome) -> None:
+    if plan.seconds is None:
+        for name in plan.faults:
+            await _one(name, scene, outcome)
+        return
+    until = time.monotonic() + plan.seconds
+    async with asyncio.TaskGroup() as lanes:
+        for lane in range(_LANES):
+            lanes.create_task(_lane(plan, scene, outcome, lane=lane, until=until))
+
+
+async def _lane(plan: Plan, scene: Scene, outcome: Outcome, *, lane: int, until: float) -> None:
+    """Injects faults that the lane's own dice draw, until time is up."""
+    dice = random.Random(f"{plan.seed} lane {lane}")  # noqa: S311 - repeatable
+    while time.monotonic() < until:
+        await _one(dice.choice(plan.faults), scene, outcome)
+        await asyncio.sleep(dice.uniform(0, 1))
+
+
+async def _one(name: str, scene: Scene, outcome: Outcome) -> None:
+    """Injects one fault; what keeps it from being injected is told at the end."""
+    began = time.monotonic()
+    try:
+        count = await FAULTS[name](scene)
+    except Exception as error:  # noqa: BLE001 - the other faults are still to be injected
+        outcome.failed[name] = f"{type(error).__name__}: {error}"
+        count = 0
+    outcome.injected[name] += count
+    scene.history.note("fault", name=name, count=count, seconds=round(time.monotonic() - began, 2))
+
+
+async def _until_placed(crowd: Crowd, orders: int) -> None:
+    while crowd.placed < orders:
+        await asyncio.sleep(0.05)
+
+
+def _pids(shop: World) -> dict[str, int]:
+    return {
+        name: process.pid
+        for name, process in shop.processes.items()
+        if process.pid is not None and name not in world.STORES
+    }
