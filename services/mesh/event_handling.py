@@ -6,6 +6,8 @@
 | raises Unavailable       | tried again until the database is back; it does not count as a try |
 | raises anything else     | rolled back, tried again; the fifth time it becomes a dead letter  |
 | ends the process         | counts as a try when the event is delivered again                  |
+
+An entry that holds no event, or none that its publisher has committed, is a dead letter at once.
 """
 
 import asyncio
@@ -17,7 +19,6 @@ from typing import TypeVar
 from uuid import UUID, uuid5
 
 import structlog
-from google.protobuf import json_format
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind
@@ -39,9 +40,8 @@ _EVENTS = Counter(
 )
 
 _ENTRIES = UUID("01a20912-6f3e-7c11-9d0a-5b4f1c2e8a77")
-"""The name space (RFC 9562 section 5.5) of entries that hold no readable event."""
+"""The name space (RFC 9562 section 5.5) of entries that hold no event."""
 
-_UNREADABLE = "not a readable event"
 _ENDED = "the process ended while the event was handled"
 
 T = TypeVar("T")
@@ -55,10 +55,23 @@ worker. It is called again after any exception.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Delivered:
+    """What an entry of a stream holds.
+
+    `raw` is the event's proto-JSON. `event` is None if there is none, and `fault` says why.
+    """
+
+    entry_id: str
+    raw: str
+    event: Event | None = None
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
     """An entry of a stream that could not be handled.
 
-    `event` is None when the entry could not be read; `raw` is what it held, the event's proto-JSON.
+    `event` is None when the entry holds none; `raw` is what it held, the event's proto-JSON.
     `error` is for operators: the last failure, as "ExceptionType: message".
     """
 
@@ -94,15 +107,16 @@ class EventHandling:
         self._dead_letter = dead_letter
         self._limit = limit
 
-    async def handle(self, entry_id: str, raw: str, *, delivered_before: bool) -> None:
+    async def handle(self, delivered: Delivered, *, delivered_before: bool) -> None:
         """Returns once the entry may be acknowledged: handled, now or before, or a dead letter.
 
         Waits while the database is unavailable. Raises what storing a dead letter raises.
         """
-        event = _event_from_json(raw)
+        entry_id, raw, event = delivered.entry_id, delivered.raw, delivered.event
         if event is None:
             letter_id = uuid5(_ENTRIES, f"{self._stream} {entry_id}")
-            await self._bury(letter_id, DeadLetter(entry_id=entry_id, raw=raw, error=_UNREADABLE))
+            letter = DeadLetter(entry_id=entry_id, raw=raw, error=delivered.fault)
+            await self._bury(letter_id, letter)
             return
         event_id = UUID(event.event_id)
         error = await self._try(event_id, event, delivered_before=delivered_before)
@@ -190,13 +204,3 @@ async def _through_outages(work: Callable[[], Awaitable[T]]) -> T:
             return await work()
         except Unavailable:
             await asyncio.sleep(next(pauses))
-
-
-def _event_from_json(raw: str) -> Event | None:
-    """Returns the event, or None when it cannot be read or names an unknown payload."""
-    try:
-        event = json_format.Parse(raw, Event(), ignore_unknown_fields=True)
-        UUID(event.event_id)
-    except (json_format.ParseError, ValueError):
-        return None
-    return event

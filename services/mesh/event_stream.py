@@ -3,7 +3,7 @@
     at the start     what this consumer had begun and not acknowledged
     then in turn     what others began and left (XAUTOCLAIM), what is new (XREADGROUP)
 
-    each entry ──▶ EventHandling: one transaction of inbox and effect ──▶ XACK
+    entries ──▶ confirmed by the publisher ──▶ each in one transaction of inbox and effect ──▶ XACK
 
 Every failure of Redis ends in a fresh start, which finds what was not acknowledged. `Handler` and
 `DeadLetterHandler` say what an event means; they are described in `services.mesh.event_handling`.
@@ -17,9 +17,10 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from services.mesh import backoff, failpoints
+from services.mesh import backoff, consumer_lag, event_entries, failpoints
 from services.mesh.database import Database
 from services.mesh.errors import DomainError, RemoteError
+from services.mesh.event_entries import Confirm
 from services.mesh.event_handling import (
     DeadLetter,
     DeadLetterHandler,
@@ -27,10 +28,11 @@ from services.mesh.event_handling import (
     Handler,
 )
 
-__all__ = ["Consumer", "DeadLetter", "DeadLetterHandler", "Handler"]
+__all__ = ["Confirm", "Consumer", "DeadLetter", "DeadLetterHandler", "Handler"]
 
 _BATCH = 32
 _BLOCK_MILLISECONDS = 2_000  # shorter than the client's socket timeout
+_MEASURE_SECONDS = 5
 _FORGOTTEN_MILLISECONDS = 3_600_000
 
 Entries = list[tuple[bytes, Mapping[bytes, bytes] | None]]
@@ -42,6 +44,9 @@ class Consumer:
     `name` tells this process from the group's others; one that is kept over a restart, such as a
     host name, finds at once what it had begun. What another left is taken over after `abandoned`.
     `tries`: how often a handler may fail before the event becomes a dead letter.
+
+    `confirm` asks the publisher for the events that entries claim to be
+    (`services.mesh.event_entries`); without it entries are believed.
 
     `on_new_group` is awaited before the group is made: at the very first start, and when Redis has
     lost it. It can ask the publisher to publish again; when it raises a DomainError or RemoteError
@@ -58,6 +63,7 @@ class Consumer:
         name: str,
         handler: Handler,
         dead_letter: DeadLetterHandler,
+        confirm: Confirm | None = None,
         on_new_group: Callable[[], Awaitable[None]] | None = None,
         tries: int = 5,
         abandoned: timedelta = timedelta(seconds=60),
@@ -66,9 +72,11 @@ class Consumer:
         self._stream = stream
         self._group = group
         self._name = name
+        self._confirm = confirm
         self._on_new_group = on_new_group
         self._abandoned = abandoned
         self._next_takeover = 0.0
+        self._next_measuring = 0.0
         self._handling = EventHandling(
             db, stream=stream, handler=handler, dead_letter=dead_letter, limit=tries
         )
@@ -84,6 +92,7 @@ class Consumer:
             await self._handle(own, delivered_before=True)
         while True:
             await self._take_over()
+            await self._measure()
             new = await self._read(">", block=_BLOCK_MILLISECONDS)
             await self._handle(new, delivered_before=False)
 
@@ -135,20 +144,19 @@ class Consumer:
                 await self._redis.xgroup_delconsumer(self._stream, self._group, each["name"])
 
     async def _handle(self, entries: Entries, *, delivered_before: bool) -> None:
+        # Only the id is left of an entry that was removed while it was pending.
+        whole = [(entry_id, fields) for entry_id, fields in entries if fields]
+        for delivered in await event_entries.read(whole, self._confirm):
+            await self._handling.handle(delivered, delivered_before=delivered_before)
+            await failpoints.reach("consumer.before_acknowledge")
+            await self._redis.xack(self._stream, self._group, delivered.entry_id)
         for entry_id, fields in entries:
-            # Only the id is left of an entry that was removed while it was pending.
-            if fields:
-                await self._handling.handle(
-                    entry_id.decode(),
-                    _text(fields.get(b"event", b"")),
-                    delivered_before=delivered_before,
-                )
-                await failpoints.reach("consumer.before_acknowledge")
-            if entry_id is not None:
+            if entry_id and not fields:
                 await self._redis.xack(self._stream, self._group, entry_id)
 
-
-def _text(data: bytes) -> str:
-    """Returns what an entry holds as a text that can be stored, whatever it is."""
-    # PostgreSQL's texts hold no U+0000, and JSON has none that is not escaped.
-    return data.decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
+    async def _measure(self) -> None:
+        """Says every few seconds how far the group is behind."""
+        if time.monotonic() < self._next_measuring:
+            return
+        await consumer_lag.measure(self._redis, self._stream, self._group)
+        self._next_measuring = time.monotonic() + _MEASURE_SECONDS

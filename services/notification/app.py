@@ -41,19 +41,24 @@ async def build(settings: Settings, mesh: Mesh) -> AsyncIterator[App]:
         notifications, preferences = NotificationStore(db), PreferenceStore(db)
         dead_letters = DeadLetterStore(db)
         feed = Feed(db, notifications)
+        orders = Orders(mesh.channel("order"))
         notifier = Notifier(
-            db=db, notifications=notifications, preferences=preferences, dead_letters=dead_letters
+            db=db,
+            notifications=notifications,
+            preferences=preferences,
+            dead_letters=dead_letters,
+            confirm=orders.confirmed,
         )
         events = OrderEvents(
             db,
             redis,
             notifier=notifier,
-            orders=Orders(mesh.channel("order")),
+            orders=orders,
             name=settings.consumer_name,
             abandoned=settings.abandoned_after,
         )
         announcements = Announcements(
-            db, redis, replay=events.replay, grace=settings.announcement_grace
+            db, redis, ask_for=events.ask_for, grace=settings.announcement_grace
         )
         deliveries = DeliveryWorker(
             deliveries=DeliveryStore(

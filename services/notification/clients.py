@@ -1,7 +1,6 @@
 """What the notification service asks of others."""
 
-from collections.abc import AsyncGenerator
-from datetime import datetime
+from collections.abc import AsyncGenerator, Collection
 from uuid import UUID
 
 import grpc.aio
@@ -10,6 +9,8 @@ from services.mesh.clients import remote_error
 from souk.mesh.v1.event_pb2 import Event
 from souk.order.v1 import order_service_pb2, order_service_pb2_grpc
 from souk.user.v1 import user_service_pb2, user_service_pb2_grpc
+
+_CONFIRM_SECONDS = 5
 
 
 class Users:
@@ -34,15 +35,23 @@ class Orders:
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._orders = order_service_pb2_grpc.OrderServiceStub(channel)
 
-    async def events(self, *, since: datetime | None = None) -> AsyncGenerator[Event, None]:
-        """Yields the events from `since` on, or all that are kept, the oldest first.
+    async def confirmed(self, event_ids: Collection[UUID]) -> dict[UUID, Event]:
+        """Returns those of the events, up to 100, that the order service has committed, by id.
 
         Raises RemoteError.
         """
-        request = order_service_pb2.ReplayEventsRequest()
-        if since is not None:
-            request.since.FromDatetime(since)
-        call = self._orders.ReplayEvents(request)
+        request = order_service_pb2.ReplayEventsRequest(event_ids=map(str, event_ids))
+        call = self._orders.ReplayEvents(request, timeout=_CONFIRM_SECONDS)
+        try:
+            return {UUID(response.event.event_id): response.event async for response in call}
+        except grpc.aio.AioRpcError as error:
+            raise remote_error(error) from error
+        finally:
+            call.cancel()
+
+    async def events(self) -> AsyncGenerator[Event, None]:
+        """Yields all events that are kept, the oldest first. Raises RemoteError."""
+        call = self._orders.ReplayEvents(order_service_pb2.ReplayEventsRequest())
         try:
             async for response in call:
                 yield response.event

@@ -1,23 +1,29 @@
 """The order service's events: delivered by its stream, asked for again when some may be missing.
 
-    stream, consumer group ──▶ inbox + notification in one transaction ──▶ acknowledged
-    ReplayEvents           ──▶ the same, which knows what it has seen
+    stream, consumer group ──▶ confirmed ──▶ inbox + notification in one transaction ──▶ XACK
+    ReplayEvents                         ──▶ the same, which knows what it has seen
+
+The stream is believed in nothing but the ids of events: what they say is asked of the order service
+(`Orders.confirmed`), so that whoever can write to Redis can tell users nothing.
 
 All events that are kept are asked for before a new consumer group reads its first one: at the very
 first start, and when Redis has lost the stream.
 """
 
-from datetime import datetime, timedelta
+from collections.abc import Collection
+from datetime import timedelta
+from uuid import UUID
 
 from google.protobuf import json_format
 from redis.asyncio import Redis
 
 from services.mesh.database import Database
-from services.mesh.event_handling import EventHandling
+from services.mesh.event_handling import Delivered, EventHandling
 from services.mesh.event_stream import Consumer
 from services.notification.clients import Orders
 from services.notification.domain import TRIES
 from services.notification.workflow import Notifier
+from souk.mesh.v1.event_pb2 import Event
 
 _STREAM = "souk:events:order"
 _GROUP = "notification"
@@ -51,6 +57,7 @@ class OrderEvents:
             name=name,
             handler=notifier.notify,
             dead_letter=notifier.bury,
+            confirm=orders.confirmed,
             on_new_group=self.replay,
             tries=TRIES,
             abandoned=abandoned,
@@ -60,11 +67,17 @@ class OrderEvents:
         """Consumes until cancelled, through every outage of Redis and PostgreSQL."""
         await self._consumer.run()
 
-    async def replay(self, *, since: datetime | None = None) -> None:
-        """Handles what the order service has published from `since` on, or ever.
+    async def replay(self) -> None:
+        """Handles all that the order service has committed and still keeps. Raises RemoteError."""
+        async for event in self._orders.events():
+            await self._handle(event)
 
-        Raises RemoteError.
-        """
-        async for event in self._orders.events(since=since):
-            raw = json_format.MessageToJson(event, indent=None)
-            await self._handling.handle(event.event_id, raw, delivered_before=False)
+    async def ask_for(self, event_ids: Collection[UUID]) -> None:
+        """Handles those of up to 100 events that the order service has. Raises RemoteError."""
+        for event in (await self._orders.confirmed(event_ids)).values():
+            await self._handle(event)
+
+    async def _handle(self, event: Event) -> None:
+        raw = json_format.MessageToJson(event, indent=None)
+        delivered = Delivered(entry_id=event.event_id, raw=raw, event=event)
+        await self._handling.handle(delivered, delivered_before=False)

@@ -14,6 +14,7 @@ from services.user.domain import Role
 from souk.notification.v1 import notification_pb2
 from souk.notification.v1 import notification_service_pb2 as pb
 from souk.notification.v1.notification_service_pb2_grpc import NotificationServiceStub
+from souk.order.v1.order_service_pb2 import ReplayEventsRequest
 from souk.order.v1.order_service_pb2_grpc import OrderServiceStub
 from tests.contract import test_order
 from tests.contract.conftest import ChannelAs
@@ -51,7 +52,6 @@ POISONS = {
         }
     ),
 }
-NO_NEWS = json.dumps({"eventId": "not yet known", "type": "order.looked_at"})
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +126,14 @@ def bury(desk: Desk, event: str) -> notification_pb2.DeadLetter:
     return letter
 
 
+def damaged(desk: Desk) -> str:
+    """Return an event that was damaged on its way; the order service has it whole."""
+    buy(desk)
+    orders = desk.at("order", OrderServiceStub).as_service("notification", OrderServiceStub)
+    event = first(orders.call("ReplayEvents", ReplayEventsRequest())).event
+    return json.dumps({"eventId": event.event_id, "payload": {"@type": "type.googleapis.com/no"}})
+
+
 def redrive(desk: Desk, dead_letter_id: str) -> pb.RedriveDeadLetterResponse:
     """Have a dead letter handled again."""
     request = pb.RedriveDeadLetterRequest(dead_letter_id=dead_letter_id)
@@ -143,7 +151,7 @@ ANSWERS: dict[str, Entry] = {
     "SetPreferences": set_preferences,
     "WatchNotifications": watch,
     "ListDeadLetters": lambda desk: bury(desk, POISON),
-    "RedriveDeadLetter": lambda desk: redrive(desk, bury(desk, NO_NEWS).dead_letter_id),
+    "RedriveDeadLetter": lambda desk: redrive(desk, bury(desk, damaged(desk)).dead_letter_id),
 }
 
 ERRORS: dict[str, Entry] = {

@@ -18,7 +18,9 @@ _PAGE = f"""
     ORDER BY dead_letter_id DESC LIMIT $2
 """  # noqa: S608 - our own text
 
-_LOCK = f"SELECT {_COLUMNS} FROM dead_letters WHERE dead_letter_id = $1 FOR UPDATE"  # noqa: S608 - our own text
+_GET = f"SELECT {_COLUMNS} FROM dead_letters WHERE dead_letter_id = $1"  # noqa: S608 - our own text
+
+_LOCK = f"{_GET} FOR UPDATE"
 
 _INSERT = """
     INSERT INTO dead_letters (dead_letter_id, event_id, type, raw, error, attempt_count)
@@ -60,17 +62,19 @@ class DeadLetterStore:
             rows = await conn.fetch(_PAGE, before, size)
         return [_dead_letter(row) for row in rows]
 
+    async def get(self, dead_letter_id: UUID) -> DeadLetter:
+        """Returns one. Raises DeadLetterNotFound."""
+        async with self._db.connection() as conn:
+            row = await conn.fetchrow(_GET, dead_letter_id)
+        return _dead_letter(row)
+
     async def lock(self, conn: Connection, dead_letter_id: UUID) -> DeadLetter:
         """Returns one and keeps others from changing it. Raises DeadLetterNotFound."""
-        row = await conn.fetchrow(_LOCK, dead_letter_id)
-        if row is None:
-            raise DeadLetterNotFound("there is no such dead letter")
-        return _dead_letter(row)
+        return _dead_letter(await conn.fetchrow(_LOCK, dead_letter_id))
 
     async def redriven(self, conn: Connection, dead_letter_id: UUID) -> DeadLetter:
         """Writes down that it was handled after all, and returns it as it is then."""
-        (row,) = await conn.fetch(_REDRIVEN, dead_letter_id)
-        return _dead_letter(row)
+        return _dead_letter(await conn.fetchrow(_REDRIVEN, dead_letter_id))
 
     async def failed(self, dead_letter_id: UUID, error: str) -> None:
         """Writes down that it failed once more."""
@@ -78,5 +82,7 @@ class DeadLetterStore:
             await conn.execute(_FAILED, dead_letter_id, error)
 
 
-def _dead_letter(row: asyncpg.Record) -> DeadLetter:
+def _dead_letter(row: asyncpg.Record | None) -> DeadLetter:
+    if row is None:
+        raise DeadLetterNotFound("there is no such dead letter")
     return DeadLetter(**row)

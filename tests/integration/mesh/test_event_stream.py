@@ -3,24 +3,26 @@
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from google.protobuf import json_format
 from opentelemetry import trace
+from prometheus_client import REGISTRY
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ConstantBackoff
 
 from services.local import ports
 from services.local.stores import redis as redis_store
-from services.mesh import database, migrate, redis_client
+from services.mesh import consumer_lag, database, migrate, redis_client
 from services.mesh.database import Connection, Database
-from services.mesh.errors import Unavailable
+from services.mesh.errors import RemoteError, Unavailable
 from services.mesh.event_stream import Consumer, DeadLetter
 from services.mesh.ids import new_id
 from services.mesh.stream_trim import trim
@@ -255,6 +257,68 @@ async def test_unreadable(shop: Shop, eventually: Eventually, raw: str) -> None:
         await eventually(shop.is_done)
     assert await shop.effects() == [event_id]
     assert [(each.raw, each.event) for each in shop.letters] == [(raw, None)]
+
+
+async def test_only_what_the_publisher_confirms_is_handled(
+    shop: Shop, eventually: Eventually
+) -> None:
+    """An event that its publisher does not know is a dead letter; one it knows is as it has it."""
+    known = Event(event_id=str(new_id()), type="order.shipped", traceparent=TRACEPARENT)
+    handled: list[Event] = []
+
+    async def confirm(event_ids: Collection[UUID]) -> dict[UUID, Event]:
+        return {each: known for each in event_ids if str(each) == known.event_id}
+
+    def note(event: Event) -> None:
+        handled.append(event)
+
+    shop.fails = note
+    await shop.add(known.event_id)
+    forged = await shop.add()
+    async with shop.consuming(confirm=confirm):
+        await eventually(shop.is_done)
+    assert handled == [known]
+    (letter,) = shop.letters
+    assert (letter.event, letter.error) == (None, "the publisher has no such event")
+    assert forged in letter.raw
+
+
+async def test_a_publisher_that_is_away_is_waited_for(shop: Shop, eventually: Eventually) -> None:
+    """An event that can't be confirmed yet is neither lost nor a try, however often."""
+    event_id = await shop.add()
+    failures = [RemoteError("UNAVAILABLE", "away")] * 3
+
+    async def confirm(event_ids: Collection[UUID]) -> dict[UUID, Event]:
+        if failures:
+            raise failures.pop()
+        return {each: Event(event_id=str(each)) for each in event_ids}
+
+    async with shop.consuming(confirm=confirm, tries=2):
+        await eventually(shop.is_done)
+    assert (await shop.effects(), shop.letters) == ([event_id], [])
+
+
+async def test_lag(shop: Shop, eventually: Eventually) -> None:
+    """How long the oldest entry waits, and how many are not acknowledged, is told."""
+    await shop.redis.xadd(shop.stream, {"event": "1"}, id="1000-1")
+    await shop.add()
+    await shop.redis.xgroup_create(shop.stream, GROUP, id="0")
+
+    async def told() -> list[float | None]:
+        await consumer_lag.measure(shop.redis, shop.stream, GROUP)
+        labels = {"stream": shop.stream, "group": GROUP}
+        names = ("souk_consumer_pending_entries", "souk_consumer_lag_seconds")
+        return [REGISTRY.get_sample_value(name, labels) for name in names]
+
+    pending, lag = await told()
+    assert pending == 0
+    assert lag is not None
+    assert lag > timedelta(days=365).total_seconds()
+    await shop.redis.xreadgroup(GROUP, "gone", {shop.stream: ">"})
+    assert (await told())[0] == 2
+    async with shop.consuming(abandoned=timedelta(0)):
+        await eventually(shop.is_done)
+    assert await told() == [0, 0]
 
 
 async def test_killed(

@@ -1,6 +1,6 @@
 """Events that fail, get lost or are left behind."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 from google.protobuf import json_format
+from google.type.money_pb2 import Money
 
 from services.mesh import inbox
 from services.mesh.ids import new_id
@@ -26,11 +27,18 @@ from souk.order.v1.order_events_pb2 import OrderShipped
 
 from .conftest import STREAM, Shop
 
+EURO = Money(currency_code="EUR", units=1)
+
 _REFUSE = """
     CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN RAISE EXCEPTION 'refused'; END $$;
     CREATE TRIGGER refuse BEFORE INSERT ON notifications EXECUTE FUNCTION refuse();
 """
+
+
+async def confirm_nothing(_: Collection[UUID]) -> dict[UUID, Event]:
+    """Answers as the order service does that has none of the events."""
+    return {}
 
 
 async def redrive(shop: Shop, letter: notification_pb2.DeadLetter) -> notification_pb2.DeadLetter:
@@ -80,7 +88,11 @@ async def test_poison_does_not_stop_what_comes_after(shop: Shop):
         await shop.placed(user)
         await shop.told(user, ["order.created"])
 
-    letters = await shop.dead_letters()
+        async def all_four() -> list[notification_pb2.DeadLetter]:
+            found = await shop.dead_letters()
+            return found if len(found) == 4 else []
+
+        letters = await shop.eventually(all_four)
     assert sorted((each.type, bool(each.event_id)) for each in letters) == [
         ("", False),
         ("", False),
@@ -133,6 +145,7 @@ async def test_what_was_handled_and_not_acknowledged_is_told_once(shop: Shop):
         notifications=notifications,
         preferences=PreferenceStore(shop.db),
         dead_letters=DeadLetterStore(shop.db),
+        confirm=confirm_nothing,
     )
     async with shop.db.transaction() as conn:
         await inbox.record(conn, UUID(event.event_id))
@@ -194,6 +207,40 @@ async def test_what_was_announced_and_not_delivered_is_asked_for(shop: Shop):
         await shop.told(user, ["order.shipped", "order.created"])
 
 
+async def test_what_the_order_service_never_said_is_told_to_nobody(shop: Shop):
+    """A forged entry is a dead letter that can't be redriven; what is genuine comes through."""
+    user = await shop.user()
+    forged = Event(event_id=str(new_id()), type="order.shipped")
+    forged.payload.Pack(OrderShipped(order_id=str(new_id()), user_id=user, total=EURO))
+    raw = json_format.MessageToJson(forged)
+    async with shop.working():
+        await shop.redis.publish("order.shipped", raw)
+        await shop.redis.xadd(STREAM, {"event": raw})
+        (letter,) = await shop.eventually(shop.dead_letters)
+        async with shop.publishing():
+            await shop.placed(user)
+        await shop.told(user, ["order.created"])
+    assert letter.error == "the publisher has no such event"
+    with pytest.raises(RedriveFailed):
+        await redrive(shop, letter)
+    assert [each.type for each in await shop.listed(user)] == ["order.created"]
+
+
+async def test_a_genuine_id_does_not_vouch_for_what_is_said(shop: Shop):
+    """An entry with the id of an event and another content tells what the order service says."""
+    user, victim = await shop.user(), await shop.user()
+    order = await shop.placed(user)
+    async with shop.orders.connection() as conn:
+        event_id = await conn.fetchval("SELECT event_id FROM outbox WHERE aggregate_id = $1", order)
+    forged = Event(event_id=str(event_id), type="order.shipped")
+    forged.payload.Pack(OrderShipped(order_id=order, user_id=victim, total=EURO))
+    await shop.redis.xadd(STREAM, {"event": json_format.MessageToJson(forged)})
+    await shop.redis.xgroup_create(STREAM, "notification", id="0")
+    async with shop.working():
+        await shop.told(user, ["order.created"])
+    assert await shop.listed(victim) == []
+
+
 async def test_a_sender_that_dies_uses_up_a_try(shop: Shop):
     """Claimed five times and never answered for, a delivery is given up."""
     user = await shop.user()
@@ -203,6 +250,7 @@ async def test_a_sender_that_dies_uses_up_a_try(shop: Shop):
         notifications=NotificationStore(shop.db),
         preferences=PreferenceStore(shop.db),
         dead_letters=DeadLetterStore(shop.db),
+        confirm=confirm_nothing,
     )
     event = Event(event_id=str(new_id()), type="order.shipped")
     payload = OrderShipped(order_id=str(new_id()), user_id=user)
