@@ -60,6 +60,8 @@ class Codec:
         value = message[field]
         if value is None and isinstance(field.value, DescFieldValueMessage):
             value = self._default(field.value.message.type_name)
+        if value is None:
+            return "null"
         if isinstance(value, Message):
             return value.to_json(registry=self._registry, always_emit_implicit=True)
         # A list, a map or a scalar has no JSON of its own: it is cut out of a message with it.
