@@ -10,10 +10,10 @@ from typing import NoReturn
 
 from gateway import app, settings
 from gateway.transcoding.descriptors import Faults
-from services.mesh import run
+from services.mesh import event_loop
 from services.mesh import settings as mesh_settings
+from services.mesh.address import CannotListen
 from services.mesh.policy import ContractError
-from services.mesh.server import CannotListen
 from services.mesh.settings import SettingsError
 
 
@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     try:
         options = settings.parse(argv)
         environment = mesh_settings.load(settings.GatewaySettings)
-        code = run.run(app.run(options, environment))
+        code = event_loop.run(app.run(options, environment))
     except (Faults, SettingsError, ContractError) as error:
         lines = "".join(f"  {line}\n" for fault in error.faults for line in fault.splitlines())
         sys.stderr.write(f"the gateway cannot start:\n{lines}")
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         sys.stderr.write(f"{error}\n")
         sys.exit(1)
     if options.command == "serve":
-        run.leave(code)
+        event_loop.leave(code)
     sys.exit(code)
 
 

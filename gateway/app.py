@@ -33,19 +33,22 @@ from gateway.transcoding import asgi, bindings, compression, descriptors, reflec
 from gateway.transcoding.bindings import Binding
 from gateway.transcoding.codec import Codec
 from gateway.transcoding.descriptors import Descriptors, Method
+from gateway.transcoding.errors import StatusError
 from gateway.transcoding.http import Answer, Handler, HttpRequest, HttpResponse, finished
 from gateway.transcoding.router import Router
 from gateway.transcoding.secrets import methods_with_secrets
 from gateway.transcoding.terms import Terms
 from gateway.transcoding.transcoder import Options as TranscoderOptions
 from gateway.transcoding.transcoder import Transcoder
-from services.mesh import jwks, logs, metrics, traces
+from gateway.transcoding.transport import Call
+from services.mesh import event_loop, jwks, logs, metrics, traces
 from services.mesh import run as mesh_run
 from services.mesh.access_token import Verifier
 from services.mesh.address import host_and_port
 
 # What only the mesh may say of a caller.
 _DENIED_METADATA: Final = re.compile(r"x-souk-.*")
+_KEYS_SECONDS: Final = 2.0
 _BACKLOG: Final = 1024
 
 _log = structlog.get_logger(__name__)
@@ -163,11 +166,14 @@ def _verifier(environment: GatewaySettings, upstreams: Upstreams) -> Verifier:
     """Makes what verifies access tokens, by the keys that the mesh's issuer publishes."""
     service = environment.jwks_method.removeprefix("/").partition("/")[0]
 
-    async def source() -> Mapping[str, bytes]:
-        # Asked of the channel of this moment: it is renewed with the certificates.
-        return await jwks.remote_keys(upstreams.channel(service), environment.jwks_method)()
+    async def ask() -> bytes:
+        call = Call(path=environment.jwks_method, timeout_seconds=_KEYS_SECONDS)
+        try:
+            return (await upstreams.transport(service).unary(call, b"")).message
+        except StatusError as error:
+            raise jwks.NotAnswered(str(error)) from error
 
-    keys = jwks.KeySet(source)
+    keys = jwks.KeySet(jwks.remote_keys(ask))
     verifier = Verifier(
         keys.key, issuer=environment.token_issuer, audience=environment.token_audience
     )
@@ -212,7 +218,7 @@ async def _answer_until_signal(
         asgi.application(handler), drain_seconds=environment.drain_grace.total_seconds()
     )
     serving = asyncio.create_task(server.serve(sockets=[listening]), name="http")
-    stop = asyncio.create_task(mesh_run.stop_signal(), name="stop signal")
+    stop = asyncio.create_task(event_loop.stop_signal(), name="stop signal")
     await asyncio.wait({serving, stop}, return_when=asyncio.FIRST_COMPLETED)
     stop.cancel()
     pages.is_draining = True

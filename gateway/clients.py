@@ -28,10 +28,10 @@ from gateway.transcoding.transport.native import NativeTransport, Target
 from gateway.transcoding.transport.native import tls as native_tls
 from services.mesh import tls
 from services.mesh.address import host_and_port
+from services.mesh.certificates import CredentialFiles, Credentials
 from services.mesh.clients import CHANNEL_OPTIONS
 from services.mesh.interceptors.identity import SERVICE_KEY
 from services.mesh.service_config import service_config
-from services.mesh.tls import CredentialFiles, Credentials
 
 _RENEWAL_SECONDS: Final = 10.0
 _RETIRING_SECONDS: Final = 30.0

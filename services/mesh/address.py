@@ -3,6 +3,10 @@
 import ipaddress
 
 
+class CannotListen(Exception):
+    """An address cannot be had, most often because another process has it."""
+
+
 def host_and_port(address: str) -> tuple[str, int]:
     """Return both parts. Raises ValueError if the address has another form."""
     host, _, port = address.rpartition(":")

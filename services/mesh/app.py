@@ -2,12 +2,14 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import grpc.aio
 from google.protobuf.descriptor import ServiceDescriptor
 
 from services.mesh.settings import MeshSettings
+
+if TYPE_CHECKING:
+    import grpc.aio
 
 Worker = Callable[[], Awaitable[None]]
 """Runs beside the servicers until it is cancelled; one that returns or fails ends the process."""
@@ -40,7 +42,7 @@ class Mesh:
 
     name: str
     settings: MeshSettings
-    connect: Callable[[str], grpc.aio.Channel]
+    connect: Callable[[str], "grpc.aio.Channel"]
 
     def channel(self, service: str) -> Any:
         """Return the channel to another service; the mesh keeps and closes it.

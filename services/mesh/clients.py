@@ -16,7 +16,7 @@ import grpc
 import grpc.aio
 from google.protobuf.descriptor import ServiceDescriptor
 
-from services.mesh import tls
+from services.mesh import certificates, tls
 from services.mesh.app import Mesh
 from services.mesh.channel import MeshChannel
 from services.mesh.errors import RemoteError
@@ -67,7 +67,7 @@ class _Channels:
 
     def __init__(self, name: str, settings: MeshSettings) -> None:
         self._targets = settings.targets
-        self._files = tls.credential_files(settings)
+        self._files = certificates.credential_files(settings)
         self._credentials = self._files.read() if self._files else None
         self._metadata = () if self._files else ((SERVICE_KEY, name),)
         self._open: dict[str, MeshChannel] = {}

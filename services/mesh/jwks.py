@@ -4,11 +4,11 @@ import asyncio
 import base64
 import binascii
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
-import grpc.aio
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from google.protobuf.message import DecodeError
 
 from services.mesh.app import KeySource
 from services.mesh.errors import Unavailable
@@ -20,6 +20,14 @@ _MIN_PAUSE_WITHOUT_KEYS_SECONDS = 0.5
 _FETCH_SECONDS = 2.0
 
 _log = structlog.get_logger(__name__)
+
+
+Ask = Callable[[], Awaitable[bytes]]
+"""Asks the RPC that has the keys, and gives its response. Raises NotAnswered."""
+
+
+class NotAnswered(Exception):
+    """The service that has the keys cannot be asked, or fails."""
 
 
 class KeysUnavailable(Unavailable):
@@ -63,7 +71,7 @@ class KeySet:
             try:
                 async with asyncio.timeout(_FETCH_SECONDS):
                     keys = await self._source()
-            except (TimeoutError, grpc.aio.AioRpcError) as error:
+            except (TimeoutError, NotAnswered) as error:
                 _log.warning("keys of access tokens not fetched", error=repr(error))
                 return
             self._replace({name: Ed25519PublicKey.from_public_bytes(keys[name]) for name in keys})
@@ -76,16 +84,14 @@ class KeySet:
             self._withdrawn()
 
 
-def remote_keys(channel: grpc.aio.Channel, method: str) -> KeySource:
-    """Return a source that asks the RPC `method`; its response reads as JsonWebKeySet."""
-    call = channel.unary_unary(
-        method,
-        request_serializer=bytes,
-        response_deserializer=JsonWebKeySet.FromString,
-    )
+def remote_keys(ask: Ask) -> KeySource:
+    """Return a source that asks an RPC; its response reads as JsonWebKeySet."""
 
     async def fetch() -> Mapping[str, bytes]:
-        key_set = await call(b"")
+        try:
+            key_set = JsonWebKeySet.FromString(await ask())
+        except DecodeError as error:
+            raise NotAnswered("what was answered holds no keys") from error
         raw = {key.kid: _public_bytes(key) for key in key_set.keys}
         return {key_id: key for key_id, key in raw.items() if key is not None}
 

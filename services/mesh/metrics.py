@@ -14,7 +14,7 @@ from bisect import bisect_left
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 
-import grpc
+from google.rpc import code_pb2
 from prometheus_client import REGISTRY, Gauge, Metric, start_http_server
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
@@ -24,8 +24,8 @@ from services.mesh.address import host_and_port
 _LABELS = ("grpc_type", "grpc_service", "grpc_method")
 _BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _CODES = {
-    code.name: "OK" if code.name == "OK" else code.name.title().replace("_", "")
-    for code in grpc.StatusCode
+    name: "OK" if name == "OK" else name.title().replace("_", "")
+    for name in code_pb2.Code.keys()  # noqa: SIM118  # no dict
 }
 
 _IN_FLIGHT = Gauge("grpc_server_in_flight", "Calls being served now.")

@@ -13,19 +13,18 @@ import argparse
 import asyncio
 import gc
 import os
-import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Generic, NoReturn, TypeVar
 
 import structlog
 
-from services.mesh import clients, failpoints, logs, server, settings, traces
+from services.mesh import clients, event_loop, failpoints, logs, server, settings, traces
+from services.mesh.address import CannotListen
 from services.mesh.app import App, Check, KeySource, Mesh, Worker
 from services.mesh.policy import ContractError
-from services.mesh.server import CannotListen
 from services.mesh.settings import MeshSettings, SettingsError
 
 __all__ = [
@@ -35,11 +34,8 @@ __all__ = [
     "Mesh",
     "Process",
     "Worker",
-    "leave",
     "main",
-    "run",
     "serving",
-    "stop_signal",
 ]
 
 S = TypeVar("S", bound=MeshSettings)
@@ -73,32 +69,13 @@ def main(process: Process[S], argv: Sequence[str] | None = None) -> NoReturn:
         failpoints.arm(os.environ, listen=values.listen)
         logs.configure(process.name, values)
         with traces.recording(process.name, values):
-            code = run(_serve(process, values) if command == "serve" else _migrate(process, values))
+            does = _serve if command == "serve" else _migrate
+            code = event_loop.run(does(process, values))
     except (SettingsError, ContractError) as error:
         _refuse(process, error.faults, exit_code=2)
     except CannotListen as error:
         _refuse(process, [str(error)], exit_code=1)
-    leave(code)
-
-
-def leave(code: int) -> NoReturn:
-    """End the process, all that it had being closed.
-
-    At once, because gRPC's library would wait two seconds at exit for objects of its own.
-    """
-    logs.flush()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
-
-
-def run(program: Coroutine[Any, Any, int]) -> int:
-    """Run a coroutine on uvloop, where there is one (docs/decisions/0011)."""
-    try:
-        import uvloop  # noqa: PLC0415  # not on every platform
-    except ImportError:
-        return asyncio.run(program)
-    return uvloop.run(program)
+    event_loop.leave(code)
 
 
 def _command(process: Process[S], argv: Sequence[str] | None) -> str:
@@ -124,7 +101,7 @@ async def _migrate(process: Process[S], values: S) -> int:
 
 
 async def _serve(process: Process[S], values: S) -> int:
-    stop = asyncio.create_task(stop_signal(), name="stop signal")
+    stop = asyncio.create_task(event_loop.stop_signal(), name="stop signal")
     async with serving(process, values) as workers:
         # What start-up made lives as long as the process. Walking it at each full collection would
         # hold up every call by about 30 ms.
@@ -184,14 +161,3 @@ async def _end(tasks: Iterable[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
 
 async def _run(worker: Worker) -> None:
     await worker()
-
-
-async def stop_signal() -> None:
-    """Return at the first SIGTERM or SIGINT; the next one has its usual, immediate effect."""
-    loop = asyncio.get_running_loop()
-    arrived = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, arrived.set)
-    await arrived.wait()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.remove_signal_handler(number)

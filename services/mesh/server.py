@@ -15,9 +15,9 @@ import grpc.aio
 import structlog
 from grpc_health.v1 import health_pb2_grpc
 
-from services.mesh import jwks, metrics, reflection, tls
+from services.mesh import certificates, jwks, metrics, reflection, tls
 from services.mesh.access_token import Verifier
-from services.mesh.address import host_and_port, is_loopback
+from services.mesh.address import CannotListen, host_and_port, is_loopback
 from services.mesh.app import App, Mesh
 from services.mesh.concurrency_limit import ConcurrencyLimit
 from services.mesh.handlers import Handlers
@@ -64,10 +64,6 @@ class Listening:
     address: str
     probe_address: str
     metrics_port: int | None
-
-
-class CannotListen(Exception):
-    """An address cannot be had, most often because another process has it."""
 
 
 @asynccontextmanager
@@ -128,13 +124,26 @@ def _interceptors(app: App, mesh: Mesh, in_flight: InFlight) -> Sequence[Interce
 
 def _verifier(app: App, mesh: Mesh) -> Verifier:
     settings = mesh.settings
-    source = app.keys or jwks.remote_keys(
-        mesh.channel(_service_of(settings.jwks_method)), settings.jwks_method
-    )
+    source = app.keys or jwks.remote_keys(_asking(mesh, settings.jwks_method))
     keys = jwks.KeySet(source)
     verifier = Verifier(keys.key, issuer=settings.token_issuer, audience=settings.token_audience)
     keys.on_withdrawal(verifier.forget)
     return verifier
+
+
+def _asking(mesh: Mesh, method: str) -> jwks.Ask:
+    call = mesh.channel(_service_of(method)).unary_unary(
+        method, request_serializer=bytes, response_deserializer=bytes
+    )
+
+    async def ask() -> bytes:
+        try:
+            answer: bytes = await call(b"")
+        except grpc.aio.AioRpcError as error:
+            raise jwks.NotAnswered(repr(error)) from error
+        return answer
+
+    return ask
 
 
 def _service_of(method: str) -> str:
@@ -144,13 +153,13 @@ def _service_of(method: str) -> str:
 
 
 def _listen(server: grpc.aio.Server, settings: MeshSettings) -> str:
-    files = tls.credential_files(settings)
+    files = certificates.credential_files(settings)
     if files is None and not is_loopback(settings.listen):
         raise SettingsError([f"SOUK_TLS is off, so SOUK_LISTEN={settings.listen} must be loopback"])
     return _bind(server, settings.listen, files)
 
 
-def _bind(server: grpc.aio.Server, address: str, files: tls.CredentialFiles | None) -> str:
+def _bind(server: grpc.aio.Server, address: str, files: certificates.CredentialFiles | None) -> str:
     host, _ = host_and_port(address)
     try:
         if files is None:

@@ -8,14 +8,15 @@ RetryInfo            when to come back
 
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import grpc
-import grpc.aio
 from google.protobuf.message import DecodeError, Message
-from google.rpc import error_details_pb2, status_pb2
+from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from services.mesh.errors import DomainError, FieldViolation, RemoteError
+
+if TYPE_CHECKING:
+    import grpc.aio
 
 M = TypeVar("M", bound=Message)
 
@@ -39,7 +40,7 @@ def status_from_error(error: DomainError, domain: str) -> status_pb2.Status:
     return status
 
 
-def error_from_call(error: grpc.aio.AioRpcError) -> RemoteError:
+def error_from_call(error: "grpc.aio.AioRpcError") -> RemoteError:
     """Return what another service answered, with its details if it gave any that can be read."""
     status = status_pb2.Status()
     for key, value in error.trailing_metadata() or ():
@@ -63,7 +64,7 @@ def error_from_call(error: grpc.aio.AioRpcError) -> RemoteError:
 
 def code_number(name: str) -> int:
     """Return the number of the status code called `name`."""
-    return int(grpc.StatusCode[name].value[0])
+    return int(code_pb2.Code.Value(name))
 
 
 def _status(

@@ -30,7 +30,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from services.local import certs
-from services.mesh import run
+from services.mesh import event_loop
 from services.mesh.settings import MeshSettings
 from souk.order.v1 import order_service_pb2
 from tests.bench import rpc_server
@@ -53,7 +53,7 @@ def main() -> None:
     options = parser.parse_args()
     os.sched_setaffinity(0, {CPU})
     with TemporaryDirectory() as name:
-        run.run(_measure(Path(name), options))
+        event_loop.run(_measure(Path(name), options))
 
 
 async def _measure(folder: Path, options: argparse.Namespace) -> int:

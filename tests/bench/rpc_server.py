@@ -16,7 +16,7 @@ import grpc.aio
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from services.mesh import run
+from services.mesh import event_loop, run
 from services.mesh.settings import MeshSettings
 from souk.order.v1 import order_pb2, order_service_pb2
 
@@ -99,7 +99,7 @@ def main(kind: str, folder: Path, address: str) -> None:
     """Serve on one core until killed; `mesh` as any service is started."""
     os.sched_setaffinity(0, {CPU})
     if kind == "bare":
-        run.run(serve_bare(folder, address))
+        event_loop.run(serve_bare(folder, address))
     os.environ |= {
         "SOUK_LISTEN": address,
         "SOUK_METRICS_LISTEN": "127.0.0.1:0",

@@ -9,13 +9,15 @@ of the response, or None if a stream was written to the context.
 """
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
-
-import grpc.aio
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from services.mesh.policy import Method
 
-Context = grpc.aio.ServicerContext[Any, Any]
+if TYPE_CHECKING:
+    import grpc.aio
+
+# As text: what decides by policies must not need gRPC's library (docs/decisions/0076).
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Handler = Callable[[Any, Context], Awaitable[Any]]
 Interceptor = Callable[[Method, Handler], Handler]
 

@@ -10,7 +10,7 @@ import pytest
 from cryptography import x509
 
 from services.local import certs
-from services.mesh import clients, tls
+from services.mesh import certificates, clients
 from services.mesh.settings import MeshSettings, SettingsError
 from tests import echo_server
 from tests.conftest import Eventually
@@ -123,4 +123,4 @@ def test_unusable_certificates_are_told(
     placed = {name: path and folder / path for name, path in changes.items()}
     settings: MeshSettings = echo_server.settings(folder, "echo", **placed)
     with pytest.raises(SettingsError, match=fault):
-        tls.credential_files(settings)
+        certificates.credential_files(settings)

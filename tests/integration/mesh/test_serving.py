@@ -13,10 +13,11 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 
 from services.mesh import clients, server
+from services.mesh.address import CannotListen
 from services.mesh.app import App
 from services.mesh.errors import NotFound, RemoteError
 from services.mesh.policy import ContractError
-from services.mesh.server import CannotListen, Listening
+from services.mesh.server import Listening
 from services.mesh.settings import SettingsError
 from tests import echo, echo_server
 from tests.echo import EchoRequest

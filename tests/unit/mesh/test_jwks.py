@@ -3,17 +3,13 @@
 import time
 from collections.abc import Mapping
 
-import grpc
-import grpc.aio
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from services.mesh.jwks import KeySet, KeysUnavailable
+from services.mesh.jwks import KeySet, KeysUnavailable, NotAnswered
 
 RAW = Ed25519PrivateKey.generate().public_key().public_bytes_raw()
-DOWN = grpc.aio.AioRpcError(
-    grpc.StatusCode.UNAVAILABLE, grpc.aio.Metadata(), grpc.aio.Metadata(), details="down"
-)
+DOWN = NotAnswered("down")
 
 
 class Source:
