@@ -78,6 +78,8 @@ def of_query(
             schema = rules.without_null(schemas.field(field))
             schema.pop("description", None)
             described = _parameter("query", name, schema, description)
+            if rules.may_be_empty(field):
+                described["allowEmptyValue"] = True
         is_required = all(rules.is_required(step) for step in path)
         yield described | {"required": is_required}
 

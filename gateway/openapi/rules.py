@@ -56,6 +56,12 @@ def is_output_only(field: FieldDescriptor) -> bool:
     return field_behavior_pb2.OUTPUT_ONLY in _behavior(field)
 
 
+def may_be_empty(field: FieldDescriptor) -> bool:
+    """Says whether an empty text is no value, to which no rule applies."""
+    rules = rules_of(field)
+    return rules.ignore == validate_pb2.IGNORE_IF_ZERO_VALUE and rules.HasField("string")
+
+
 def options_of(field: FieldDescriptor) -> descriptor_pb2.FieldOptions:
     """Reads the options of a field with the extensions that this process knows."""
     return descriptor_pb2.FieldOptions.FromString(field.GetOptions().SerializeToString())

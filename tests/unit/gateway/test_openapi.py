@@ -92,6 +92,13 @@ def test_query_parameters_have_their_text_form():
     assert {"$ref": "#/components/schemas/Size"} == names["sizes"]["schema"]["items"]
 
 
+def test_a_parameter_may_be_empty_where_that_says_nothing():
+    """An empty text that no rule applies to is told to be allowed, and only that."""
+    names = parameters(shop(), "get", "/v1/orders")
+    assert names["userId"]["allowEmptyValue"]
+    assert "allowEmptyValue" not in names["pageToken"]
+
+
 def test_several_segments_are_several_parameters():
     """A variable over several segments has one for each wildcard, told where it takes slashes."""
     names = parameters(described(), "get", "/v1/shelves/{thingId_2}/things/{thingId_4}")
