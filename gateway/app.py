@@ -8,10 +8,8 @@ all that the mesh puts before a servicer, and `--upstream` names the address
 (docs/decisions/0034).
 """
 
-import asyncio
 import json
 import re
-import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -19,17 +17,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-import structlog
 from google.api import http_pb2
 
-from gateway import access, clients, cors, http_server, routes, rpcs
+from gateway import access, clients, cors, routes, rpcs, serving
 from gateway.clients import Trust, Upstreams
 from gateway.openapi import document
 from gateway.pages import Pages
 from gateway.settings import NAME, GatewaySettings, Options
 from gateway.storefront import app as storefront
 from gateway.telemetry import told
-from gateway.transcoding import asgi, bindings, compression, descriptors, reflection
+from gateway.transcoding import bindings, compression, descriptors, reflection
 from gateway.transcoding.bindings import Binding
 from gateway.transcoding.codec import Codec
 from gateway.transcoding.descriptors import Descriptors, Method
@@ -41,17 +38,13 @@ from gateway.transcoding.terms import Terms
 from gateway.transcoding.transcoder import Options as TranscoderOptions
 from gateway.transcoding.transcoder import Transcoder
 from gateway.transcoding.transport import Call
-from services.mesh import event_loop, jwks, logs, metrics, traces
+from services.mesh import jwks, logs, metrics, traces
 from services.mesh import run as mesh_run
 from services.mesh.access_token import Verifier
-from services.mesh.address import host_and_port
 
 # What only the mesh may say of a caller.
 _DENIED_METADATA: Final = re.compile(r"x-souk-.*")
 _KEYS_SECONDS: Final = 2.0
-_BACKLOG: Final = 1024
-
-_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,9 +109,7 @@ async def _serve(
         methods = [each for each in methods if access.is_public(policies, each)]
         access.check_public(policies, [binding.method for binding in contracts.bindings])
         terms = access.terms_by_policy(policies, _verifier(environment, upstreams))
-    listening = _listen(options.listen)
-    if listening is None:
-        return 1
+    listening = serving.bind(options.listen)
     async with clients.open_upstreams(upstreams):
         transcoder = Transcoder(
             contracts.descriptors,
@@ -142,9 +133,9 @@ async def _serve(
         handler = pages.before(cors.allowing(handler, environment.cors_origins))
         handler = told(handler, codec)
         async with _beside(environment, upstreams) as metrics_port:
-            host, port = listening.getsockname()[:2]
-            _log.info("serving", address=f"{host}:{port}", metrics_port=metrics_port)
-            await _answer_until_signal(handler, listening, pages, environment)
+            await serving.answer_until_signal(
+                handler, listening, environment, metrics_port, on_drain=pages.drain
+            )
     return 0
 
 
@@ -192,38 +183,3 @@ def _compressed(handler: Handler, secret: Collection[str]) -> Handler:
         return finished(handler(request), finish)
 
     return handle
-
-
-def _listen(address: str) -> socket.socket | None:
-    host, port = host_and_port(address)
-    try:
-        family, kind, protocol, _, where = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listening = socket.socket(family, kind, protocol)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(where)
-        listening.listen(_BACKLOG)
-    except OSError as error:
-        sys.stderr.write(f"the gateway cannot listen on {address}: {error.strerror}\n")
-        return None
-    return listening
-
-
-async def _answer_until_signal(
-    handler: Handler, listening: socket.socket, pages: Pages, environment: GatewaySettings
-) -> None:
-    """Serves until SIGTERM or SIGINT, then drains: not ready, a wait, no new connections."""
-    server = http_server.server(
-        asgi.application(handler), drain_seconds=environment.drain_grace.total_seconds()
-    )
-    serving = asyncio.create_task(server.serve(sockets=[listening]), name="http")
-    stop = asyncio.create_task(event_loop.stop_signal(), name="stop signal")
-    await asyncio.wait({serving, stop}, return_when=asyncio.FIRST_COMPLETED)
-    stop.cancel()
-    pages.is_draining = True
-    if not serving.done():
-        _log.info("draining")
-        await asyncio.sleep(environment.drain_wait.total_seconds())
-    server.should_exit = True
-    await serving

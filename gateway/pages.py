@@ -70,13 +70,17 @@ class Pages:
         """`checks` has what tells of each upstream, by its name."""
         self._document = json.dumps(document, ensure_ascii=False).encode()
         self._checks = checks
-        self.is_draining = False
+        self._is_draining = False
         folder = _assets_folder()
         self._files: dict[str, tuple[bytes | Path, bytes]] = {
             "/docs": (_INDEX, b"text/html; charset=utf-8"),
             "/docs/start.js": (_START, b"text/javascript"),
             **{f"/docs/{name}": (folder / name, kind) for name, kind in _ASSETS.items()},
         }
+
+    def drain(self) -> None:
+        """Is not ready from now on."""
+        self._is_draining = True
 
     def before(self, handler: Handler) -> Handler:
         """Answers the pages' own paths, and leaves all others to `handler`."""
@@ -105,9 +109,9 @@ class Pages:
     async def _readiness(self) -> HttpResponse:
         results = await asyncio.gather(*(check() for check in self._checks.values()))
         ready = dict(zip(self._checks, results, strict=True))
-        is_ready = all(results) and not self.is_draining
+        is_ready = all(results) and not self._is_draining
         answer = {
-            "status": "draining" if self.is_draining else "ready" if is_ready else "not ready",
+            "status": "draining" if self._is_draining else "ready" if is_ready else "not ready",
             "upstreams": {name: "ready" if ready[name] else "not ready" for name in sorted(ready)},
         }
         return _json(answer, status=200 if is_ready else 503)

@@ -28,11 +28,13 @@ ANY_SERVICE: Final = "*"
 class GatewaySettings(MeshSettings):
     """The environment. `listen` is where services in the gateway's own process serve gRPC.
 
-    `cors_origins`: the origins whose pages may call the gateway, or "*".
+    `cors_origins`: the origins whose pages may call the gateway, or "*". `max_connections`: of
+    HTTP, of one process.
     """
 
     listen: str = "127.0.0.1:50050"
     cors_origins: tuple[str, ...] = ()
+    max_connections: int = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
