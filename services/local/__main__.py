@@ -1,6 +1,6 @@
 """The `souk` command.
 
-    souk up | reset | demo | gen | certs | explain        each with --help
+    souk up | reset | demo | backup | restore | gen | certs | explain        each with --help
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 """
@@ -37,6 +37,8 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     _add_up(commands.add_parser("up", help="run the whole mesh until Ctrl-C"), environ)
     _add_reset(commands.add_parser("reset", help="forget the data of `souk up`"), environ)
     _add_demo(commands.add_parser("demo", help="buy something, step by step"), environ)
+    _add_backup(commands.add_parser("backup", help="write all data to one file"), environ)
+    _add_restore(commands.add_parser("restore", help="go back to a backup"), environ)
     _add_gen(commands.add_parser("gen", help="regenerate the stubs from the contracts"))
     _add_certs(commands.add_parser("certs", help="issue, show or rotate identities"), environ)
     _add_explain(commands.add_parser("explain", help="tell all that is derived for one RPC"))
@@ -74,6 +76,22 @@ def _add_reset(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> N
 
 def _add_demo(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> None:
     _add_data(parser, environ)
+
+
+def _add_backup(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> None:
+    _add_data(parser, environ)
+    parser.add_argument(
+        "file",
+        nargs="?",
+        type=Path,
+        help="where to write it; souk-<time>.tar if not given",
+    )
+
+
+def _add_restore(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> None:
+    _add_data(parser, environ)
+    parser.add_argument("file", type=Path, help="what `souk backup` wrote")
+    parser.add_argument("--yes", action="store_true", help="do not ask before data is replaced")
 
 
 def _add_gen(parser: argparse.ArgumentParser) -> None:

@@ -4,8 +4,8 @@
   version             the layout's number; another one is refused
   lock                held as long as any process that writes to the folder lives
   endpoints.json      where the running mesh can be reached (`endpoints`)
-  accounts.json       the demo accounts and their passwords (`demo.accounts`)
-  databases.json      the password of each service's database role (`databases`)
+  credentials.json    the passwords of the databases and the demo accounts (`credentials`)
+  signing-keys/       what signs access tokens
   certs/              the local authority and the identities (`certs`)
   postgres/ redis/ mongo/ sandbox/ user/
 """

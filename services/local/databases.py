@@ -33,7 +33,15 @@ async def provision(admin_url: str, folder: DataFolder, services: Iterable[str])
                 await _ensure(connection, _database(name), password)
         finally:
             await connection.close()
-    return {name: _url(admin_url, _database(name), passwords[name]) for name in passwords}
+    return urls(admin_url, folder, passwords)
+
+
+def urls(admin_url: str, folder: DataFolder, services: Iterable[str]) -> dict[str, str]:
+    """Returns the URL of each service's database, whether it is there or not."""
+    return {
+        name: _url(admin_url, _database(name), credentials.ensure(folder, f"database/{name}"))
+        for name in services
+    }
 
 
 def _database(service: str) -> str:

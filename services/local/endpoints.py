@@ -20,6 +20,7 @@ class Endpoints:
     `gateway`: the REST base URL. `grpc`: `host:port` by service, the storefront included. `probes`:
     the plaintext health addresses, `metrics`: the `/metrics` addresses, both by service.
     `postgres`: the administrator's URL. `certs`: the folder with the identities.
+    `supervisor`: the process id of `souk up`.
     """
 
     gateway: str
@@ -31,6 +32,7 @@ class Endpoints:
     redis: str
     mongo: str
     certs: str
+    supervisor: int
 
     @property
     def certs_folder(self) -> Path:

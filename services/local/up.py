@@ -7,6 +7,7 @@ Whatever comes later is only tried once the earlier is ready; at the end all sto
 
 import asyncio
 import contextlib
+import os
 import secrets
 import signal
 import time
@@ -92,8 +93,7 @@ async def prepare(
         _ensure_signing_key(folder)
     async with asyncio.TaskGroup() as group:
         loading_processes = group.create_task(migrations.load())
-        await supervisor.start(*_stores(folder, options))
-    where = _endpoints(folder, options)
+        where = await start_stores(folder, options, supervisor)
     with _timed(console, "databases"):
         urls = await databases.provision(where.postgres, folder, topology.services_with("postgres"))
     launch = Launch(
@@ -114,6 +114,12 @@ async def prepare(
         processes = loading_processes.result()
         await migrations.run(processes, {name: launch.environment(name) for name in processes})
     return launch
+
+
+async def start_stores(folder: DataFolder, options: Options, supervisor: Supervisor) -> Endpoints:
+    """Starts the embedded stores; returns where they are, and where all others will be."""
+    await supervisor.start(*_stores(folder, options))
+    return _endpoints(folder, options)
 
 
 async def _start(
@@ -170,6 +176,7 @@ def _endpoints(folder: DataFolder, options: Options) -> Endpoints:
         redis=external.get("redis") or redis.url(at["redis"]),
         mongo=external.get("mongo") or mongo.url(at["mongo"]),
         certs=str(folder.certs),
+        supervisor=os.getpid(),
     )
 
 

