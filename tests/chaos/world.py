@@ -172,6 +172,7 @@ def _endpoints(folder: DataFolder, at: Mapping[str, int]) -> Endpoints:
         redis=redis.url(at["redis"]),
         mongo=mongo.url(at["mongo"]),
         certs=str(folder.certs),
+        supervisor=os.getpid(),
     )
 
 

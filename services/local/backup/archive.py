@@ -53,7 +53,7 @@ def unpack(source: Path, content: Path) -> datetime:
         expected = manifest["files"]
         taken_at = datetime.fromisoformat(manifest["taken_at"])
     except (tarfile.TarError, FileNotFoundError, ValueError, KeyError) as error:
-        raise BadArchive(f"{source} is no backup of Souk: {error}") from error
+        raise BadArchive(f"{source} is no backup of Souk") from error
     for name, made_by in (("format", _FORMAT), ("layout", data_folder.VERSION)):
         if manifest.get(name) != made_by:
             raise BadArchive(

@@ -27,6 +27,7 @@ def shown(tmp_path: Path) -> str:
         redis="redis://shop:secret@127.0.0.1:16379/0",
         mongo="mongodb://127.0.0.1:27117/",
         certs=str(folder.certs),
+        supervisor=1,
     )
     stream = io.StringIO()
     welcome.show(Console(stream), where, accounts.ensure(folder), 4.21)
