@@ -32,8 +32,15 @@ class CallBody(AsyncGenerator[bytes, None]):
         val: BaseException | object = None,
         tb: TracebackType | None = None,
     ) -> bytes:
-        """Raises an exception where the frames are made; `aclose` does so, too."""
+        """Raises an exception where the frames are made."""
         try:
             return await self._frames.athrow(typ, val, tb)
+        finally:
+            await self._end()
+
+    async def aclose(self) -> None:
+        """Gives up the rest."""
+        try:
+            await self._frames.aclose()
         finally:
             await self._end()

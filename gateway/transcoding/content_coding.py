@@ -103,9 +103,12 @@ class _BrotliDecoder:
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
         try:
-            yield self._brotli.process(chunk, output_buffer_limit=PIECE_BYTES)
-            while not self._brotli.can_accept_more_data():
-                yield self._brotli.process(b"", output_buffer_limit=PIECE_BYTES)
+            piece = self._brotli.process(chunk, output_buffer_limit=PIECE_BYTES)
+            yield piece
+            # A full piece may not be all there is, even when all of the input is taken.
+            while len(piece) >= PIECE_BYTES or not self._brotli.can_accept_more_data():
+                piece = self._brotli.process(b"", output_buffer_limit=PIECE_BYTES)
+                yield piece
         except self._error:
             raise BadCoding("is not brotli, or goes on after its end") from None
 

@@ -8,6 +8,7 @@ The canonical HTTP codes are those of google/rpc/code.proto.
 """
 
 import base64
+import contextlib
 import json
 import math
 from collections.abc import Iterable, Sequence
@@ -61,16 +62,18 @@ class StatusError(Exception):
         *,
         http_status: int | None = None,
         headers: Sequence[tuple[bytes, bytes]] = (),
+        initial: Metadata = (),
         trailers: Metadata = (),
     ) -> None:
         """`http_status` overrides the canonical one; `headers` are added to the answer.
 
-        `trailers` is the trailing metadata of a failed call.
+        `initial` and `trailers` are the metadata of a failed call.
         """
         super().__init__(f"{code_name(status.code)}: {status.message}")
         self.status = status
         self.http_status = http_status or HTTP_STATUS.get(status.code, 500)
         self.headers = tuple(headers)
+        self.initial = initial
         self.trailers = trailers
 
 
@@ -132,7 +135,6 @@ def too_slow() -> StatusError:
         code_pb2.DEADLINE_EXCEEDED,
         "the request did not arrive in time",
         http_status=408,
-        headers=[(b"connection", b"close")],
     )
 
 
@@ -195,13 +197,18 @@ def headers_of(error: StatusError) -> Headers:
     if error.http_status == HTTPStatus.UNAUTHORIZED:
         # RFC 9110 section 15.5.2 wants a challenge; RFC 6750 permits saying nothing more.
         headers.append((b"www-authenticate", b"Bearer"))
-    for detail in error.status.details:
-        if detail.TypeName() == _RETRY_INFO:
-            try:
-                retry = error_details_pb2.RetryInfo.FromString(detail.value)
-            except DecodeError:
-                continue
-            # RFC 9110 section 10.2.3 has whole seconds; earlier than asked would be refused again.
-            seconds = math.ceil(retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9)
-            headers.append((b"retry-after", str(max(seconds, 0)).encode()))
+    retry = retry_seconds(error.status)
+    if retry is not None:
+        # RFC 9110 section 10.2.3 has whole seconds; earlier than asked would be refused again.
+        headers.append((b"retry-after", str(math.ceil(retry)).encode()))
     return headers
+
+
+def retry_seconds(status: status_pb2.Status) -> float | None:
+    """Gives how long to wait before the call is made again, if the status tells (RetryInfo)."""
+    for detail in status.details:
+        if detail.TypeName() == _RETRY_INFO:
+            with contextlib.suppress(DecodeError):
+                delay = error_details_pb2.RetryInfo.FromString(detail.value).retry_delay
+                return max(float(delay.seconds + delay.nanos / 1e9), 0.0)
+    return None

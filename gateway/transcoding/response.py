@@ -90,7 +90,7 @@ def content_type(body: httpbody_pb2.HttpBody) -> bytes:
 
 def write_error(error: StatusError, request_headers: Headers, codec: Codec) -> HttpResponse:
     """Writes an error as google.rpc.Status, or as problem details where the client asks so."""
-    headers = [*headers_of(error), *metadata.to_headers((), error.trailers)]
+    headers = [*headers_of(error), *metadata.to_headers(error.initial, error.trailers)]
     if accepts(request_headers, PROBLEM):
         headers.append((b"content-type", PROBLEM.encode()))
         document = problem_to_json(error, codec)

@@ -81,6 +81,7 @@ def failed(endpoint: Endpoint, error: StatusError) -> HttpResponse:
         status=shown.http_status,
         headers=[
             *headers_of(shown),
+            *call_metadata.to_headers(shown.initial),
             *call_metadata.to_headers(shown.trailers, _TRAILER),
             (b"content-type", b"application/json"),
         ],

@@ -9,8 +9,9 @@ import struct
 from collections.abc import Iterator
 from typing import Final
 
-from gateway.transcoding.errors import refuse
-from gateway.transcoding.rpc.failure import message_too_large
+from google.rpc import code_pb2
+
+from gateway.transcoding.rpc.failure import failed, message_too_large
 
 COMPRESSED: Final = 0x01
 
@@ -51,4 +52,4 @@ class EnvelopeReader:
     def finish(self) -> None:
         """Raises StatusError if the body ended within a message."""
         if self._buffer:
-            raise refuse("", "the last message is cut off")
+            raise failed(code_pb2.INVALID_ARGUMENT, "the last message is cut off")

@@ -68,7 +68,7 @@ async def answer(
 
 def failed(dialect: Dialect, error: StatusError) -> HttpResponse:
     """Answers with nothing but the failure."""
-    response = dialect.head(())
+    response = dialect.head(error.initial)
     response.body = dialect.end(error.trailers, as_rpc(error))
     return response
 

@@ -20,10 +20,13 @@ _CODES: Final = {
 
 def as_rpc(error: StatusError) -> StatusError:
     """Gives the error as one of RPC: by its code alone."""
-    status = status_pb2.Status()
-    status.CopyFrom(error.status)
-    status.code = _CODES.get(error.http_status, error.status.code)
-    return StatusError(status, headers=error.headers, trailers=error.trailers)
+    status = error.status
+    code = _CODES.get(error.http_status)
+    if code is not None:
+        status = status_pb2.Status(code=code, message=status.message)
+    return StatusError(
+        status, headers=error.headers, initial=error.initial, trailers=error.trailers
+    )
 
 
 def failed(code: "code_pb2.Code", message: str) -> StatusError:

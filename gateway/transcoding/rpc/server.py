@@ -11,14 +11,13 @@ for it: JSON without `connect-protocol-version`, and GET without `connect=v1`.
 
 import asyncio
 from collections.abc import Collection, Coroutine, Iterable
+from http import HTTPStatus
 from typing import Any, Final
 
 from google.protobuf.descriptor_pb2 import MethodOptions
 
-from gateway.transcoding.errors import StatusError, method_not_allowed, refuse
 from gateway.transcoding.http import Answer, Handler, HttpRequest, HttpResponse, header, media_type
-from gateway.transcoding.response import write_error
-from gateway.transcoding.rpc import connect_stream, connect_unary, grpc_web
+from gateway.transcoding.rpc import connect_stream, connect_unary, grpc_web, refusal
 from gateway.transcoding.rpc.connect_stream import PREFIX
 from gateway.transcoding.rpc.endpoint import Endpoint
 from gateway.transcoding.rpc.message_codec import FORMATS
@@ -46,10 +45,12 @@ class RpcServer:
 
         def handle(request: HttpRequest) -> Answer:
             endpoint = find(request.path)
-            if endpoint is None:
-                return handler(request)
-            answer = self._answer(endpoint, request)
-            return handler(request) if answer is None else answer
+            answer = None if endpoint is None else self._answer(endpoint, request)
+            if answer is None:
+                answer = handler(request)
+                if _is_unknown(answer) and refusal.is_rpc(request):
+                    return refusal.unknown_path(request)
+            return answer
 
         return handle
 
@@ -61,7 +62,10 @@ class RpcServer:
             return _task(connect_unary.answer_get(endpoint, request))
         if request.method == "POST":
             return self._answer_post(endpoint, request, is_bound=is_bound)
-        return None if is_bound else _other_method(endpoint, request)
+        if is_bound:
+            return None
+        gets = ("GET",) if _may_get(endpoint) else ()
+        return refusal.other_method(request, (*gets, "OPTIONS", "POST"))
 
     def _answer_post(
         self, endpoint: Endpoint, request: HttpRequest, *, is_bound: bool
@@ -79,7 +83,14 @@ class RpcServer:
             is_connect = form == "proto" or header(request.headers, _VERSION) is not None
             if is_connect or not is_bound:
                 return _task(connect_unary.answer_post(endpoint, request, form))
-        return None if is_bound else _unsupported(endpoint, request, content_type)
+        if is_bound:
+            return None
+        known = (*(_STREAMS if _is_stream(endpoint) else _UNARY), *_GRPC_WEB)
+        return refusal.unknown_type(request, known)
+
+
+def _is_unknown(answer: Answer) -> bool:
+    return isinstance(answer, HttpResponse) and answer.status == HTTPStatus.NOT_FOUND
 
 
 def _is_stream(endpoint: Endpoint) -> bool:
@@ -89,28 +100,6 @@ def _is_stream(endpoint: Endpoint) -> bool:
 def _may_get(endpoint: Endpoint) -> bool:
     level = endpoint.method.options.idempotency_level
     return level == MethodOptions.NO_SIDE_EFFECTS and not _is_stream(endpoint)
-
-
-def _unsupported(endpoint: Endpoint, request: HttpRequest, content_type: str) -> HttpResponse:
-    known = [*(_STREAMS if _is_stream(endpoint) else _UNARY), *_GRPC_WEB]
-    problem = f"{content_type or 'nothing'} is not one of {', '.join(known)}"
-    error = refuse("content-type", problem, http_status=415)
-    response = _refusal(endpoint, request, error)
-    response.headers.append((b"accept-post", ", ".join(known).encode()))
-    return response
-
-
-def _other_method(endpoint: Endpoint, request: HttpRequest) -> HttpResponse:
-    allow = ["GET", "OPTIONS", "POST"] if _may_get(endpoint) else ["OPTIONS", "POST"]
-    if request.method == "OPTIONS":
-        return HttpResponse(status=204, headers=[(b"allow", ", ".join(allow).encode())])
-    return _refusal(endpoint, request, method_not_allowed(allow))
-
-
-def _refusal(endpoint: Endpoint, request: HttpRequest, error: StatusError) -> HttpResponse:
-    response = write_error(error, request.headers, endpoint.shared.messages.codec)
-    response.rpc = endpoint.method.full_name
-    return response
 
 
 def _task(answering: Coroutine[Any, Any, HttpResponse]) -> Answer:

@@ -158,7 +158,9 @@ def status_error(error: grpc.aio.AioRpcError) -> StatusError:
             except DecodeError:
                 continue
     return StatusError(
-        status, trailers=tuple(item for item in trailers if item[0] != _STATUS_DETAILS)
+        status,
+        initial=tuple(error.initial_metadata() or ()),
+        trailers=tuple(item for item in trailers if item[0] != _STATUS_DETAILS),
     )
 
 

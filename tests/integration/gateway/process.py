@@ -22,7 +22,9 @@ class Gateway:
 
 
 @asynccontextmanager
-async def running(*arguments: str, **environment: str) -> AsyncIterator[Gateway]:
+async def running(
+    *arguments: str, module: str = "gateway", **environment: str
+) -> AsyncIterator[Gateway]:
     """Runs `gateway serve` on a free port until the block is left."""
     given = {
         "SOUK_DRAIN_WAIT": "0s",
@@ -31,7 +33,7 @@ async def running(*arguments: str, **environment: str) -> AsyncIterator[Gateway]
         **environment,
     }
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway", "serve", "--listen", "127.0.0.1:0", *arguments),
+        *(sys.executable, "-m", module, "serve", "--listen", "127.0.0.1:0", *arguments),
         stdout=asyncio.subprocess.PIPE,
         env={**os.environ, **given},
     )

@@ -103,7 +103,8 @@ def failure_of_trailers(head: Head, first: Head) -> StatusError:
         with contextlib.suppress(DecodeError):
             # The status line wins over its copy in the details.
             status.details.extend(status_pb2.Status.FromString(head.details).details)
-    return StatusError(status, trailers=head.metadata)
+    initial = () if head is first else first.metadata
+    return StatusError(status, initial=initial, trailers=head.metadata)
 
 
 def read(pairs: list[tuple[bytes, bytes]]) -> Head:
