@@ -88,7 +88,7 @@ class RequestBinder:
         )
         self._mask = patch_mask.mask_field(binding)
         target = binding.method.input if self._body == WHOLE_MESSAGE else self._body_message()
-        self._raw_body = target is not None and target.full_name == HTTP_BODY
+        self.is_raw = target is not None and target.full_name == HTTP_BODY
 
     def _body_message(self) -> Descriptor | None:
         return None if self._body_field is None else self._body_field.message_type
@@ -171,7 +171,7 @@ class RequestBinder:
             return
         if self._body is None:
             raise refuse("", "no body is taken")
-        if self._raw_body:
+        if self.is_raw:
             target: Any = getattr(message, self._body) if self._body_field else message
             target.content_type = header(headers, b"content-type") or "application/octet-stream"
             target.data = body

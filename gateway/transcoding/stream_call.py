@@ -1,15 +1,25 @@
 """Answers HTTP requests by streaming calls.
 
 server stream     NDJSON or Server-Sent Events out (`streaming`), or a raw body
-client stream     NDJSON or a JSON array in, one answer out
+client stream     NDJSON or a JSON array in (`json_stream`), or a raw body; one answer out
 both              at once, message for message
+any of them       over a WebSocket (`websocket_call`)
 """
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.transcoding import body, metadata, streaming
+from gateway.transcoding import (
+    body,
+    json_stream,
+    metadata,
+    streaming,
+    websocket_call,
+    websocket_handshake,
+)
 from gateway.transcoding.body import Limits
+from gateway.transcoding.call_body import CallBody
 from gateway.transcoding.codec import Codec
 from gateway.transcoding.errors import Headers, internal
 from gateway.transcoding.http import Chunks, HttpRequest, HttpResponse, accepts, header
@@ -29,11 +39,22 @@ class StreamCalls:
 
     codec: Codec
     limits: Limits
+    origins: Collection[str] = ()
+    """Whose pages may open WebSockets, besides our own."""
 
     async def answer(
-        self, request: HttpRequest, route: Route, head: RequestHead, call: Call
+        self, request: HttpRequest, route: Route, head: RequestHead, call_of: Callable[[], Call]
     ) -> HttpResponse:
         """Makes the call. Raises StatusError for one that fails before its first message."""
+        agreed: Headers | None = None
+        if websocket_handshake.is_handshake(request):
+            agreed = websocket_handshake.accept(request, self.origins)
+        if route.terms.admit is not None:
+            await route.terms.admit(request.headers)
+        call = call_of()
+        if agreed is not None:
+            speak = websocket_call.prepared(route, call, head, self.codec)
+            return HttpResponse(status=101, headers=agreed, websocket=speak)
         replies = route.transport.stream(call, await self._requests(request, route, head))
         messages = Lookahead(aiter(replies))
         try:
@@ -50,8 +71,10 @@ class StreamCalls:
     ) -> bytes | Messages:
         if not route.binding.method.client_streaming or route.binding.body is None:
             return route.binder.bind(head, await body.read(request, self.limits))
-        values = streaming.read_values(body.stream(request, self.limits), self.limits.body_bytes)
-        return streaming.mapped(values, route.binder.start(head))
+        pieces = body.stream(request, self.limits)
+        if not route.binder.is_raw:
+            pieces = json_stream.read_values(pieces, self.limits.body_bytes)
+        return streaming.mapped(pieces, route.binder.start(head))
 
     async def _answer_many(
         self, request: HttpRequest, route: Route, replies: ReplyStream, messages: Lookahead
@@ -68,18 +91,22 @@ class StreamCalls:
             headers.append((b"content-type", content_type(first)))
             frames = _raw(first.data, messages, route.writer)
         else:
-            texts = Lookahead(streaming.mapped(messages, route.writer.to_json))
             wants_events = accepts(request.headers, EVENT_STREAM)
             headers.append((b"content-type", (EVENT_STREAM if wants_events else NDJSON).encode()))
             headers.append((b"cache-control", b"no-store"))
             # Tells nginx and its kin to pass messages on as they come.
             headers.append((b"x-accel-buffering", b"no"))
+            texts = Lookahead(streaming.mapped(messages, route.writer.to_json))
             frames = (
                 streaming.to_events(texts, self.codec, after=_last_event(request.headers))
                 if wants_events
                 else streaming.to_ndjson(texts, self.codec)
             )
-        return HttpResponse(status=200, headers=headers, body=_closing(frames, messages, replies))
+
+        async def end() -> None:
+            await _close(messages, replies)
+
+        return HttpResponse(status=200, headers=headers, body=CallBody(frames, end))
 
 
 async def _only_reply(replies: ReplyStream, messages: Lookahead) -> Reply:
@@ -95,15 +122,6 @@ async def _raw(first: bytes, messages: Lookahead, writer: ResponseWriter) -> Chu
     yield first
     async for message in messages:
         yield writer.raw(message).data
-
-
-async def _closing(frames: Chunks, messages: Lookahead, replies: ReplyStream) -> Chunks:
-    """Ends the call when the answer ends, or when the client goes away."""
-    try:
-        async for frame in frames:
-            yield frame
-    finally:
-        await _close(messages, replies)
 
 
 async def _close(messages: Lookahead, replies: ReplyStream) -> None:

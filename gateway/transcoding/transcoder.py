@@ -9,12 +9,12 @@ either; both ways take the same steps (docs/decisions/0072).
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from gateway.transcoding import body, etag, fields, metadata
+from gateway.transcoding import body, etag, fields, metadata, websocket_handshake
 from gateway.transcoding.bindings import Binding
 from gateway.transcoding.body import Limits
 from gateway.transcoding.codec import Codec
@@ -28,7 +28,7 @@ from gateway.transcoding.percent import Decoding
 from gateway.transcoding.request import HeaderField, RequestBinder, RequestHead
 from gateway.transcoding.response import ResponseWriter, write_error
 from gateway.transcoding.route import Route
-from gateway.transcoding.router import Match, Router
+from gateway.transcoding.router import Match, NoMatch, Router
 from gateway.transcoding.stream_call import StreamCalls
 from gateway.transcoding.terms import Terms
 from gateway.transcoding.transport import Call, Reply, Transport
@@ -46,6 +46,8 @@ class Options:
     limits: Limits = field(default_factory=Limits)
     denied_metadata: re.Pattern[str] | None = None
     """Metadata keys that a client must not set, besides those nobody lets it set."""
+    origins: Collection[str] = ()
+    """Whose pages may open WebSockets, besides our own; "*" is everybody's."""
     terms: Callable[[Method], Terms] = lambda _: Terms()
 
 
@@ -64,7 +66,9 @@ class Transcoder:
         self._codec = Codec(descriptors.files)
         self._router = router
         self._options = options
-        self._streams = StreamCalls(codec=self._codec, limits=options.limits)
+        self._streams = StreamCalls(
+            codec=self._codec, limits=options.limits, origins=options.origins
+        )
         missing = {binding.method.service for binding in bindings} - transports.keys()
         if missing:
             raise Faults(f"{service}: no upstream serves it" for service in sorted(missing))
@@ -99,7 +103,7 @@ class Transcoder:
         """Answers a request. Every failure of a call is an answer, too."""
         route: Route | None = None
         try:
-            found = self._router.match(request.method, request.path)
+            found = self._match(request)
             if not isinstance(found, Match):
                 return _unmatched(request.method, found.allow)
             route = self._routes[id(found.route)]
@@ -116,17 +120,27 @@ class Transcoder:
             return self._failed(request, route, error)
         return Derived(reply, partial(self._answered, request, route))
 
+    def _match(self, request: HttpRequest) -> Match[Binding] | NoMatch:
+        found = self._router.match(request.method, request.path)
+        if isinstance(found, NoMatch) and websocket_handshake.is_handshake(request):
+            # A handshake is a GET, whatever method the route of a stream has.
+            for method in sorted(found.allow):
+                other = self._router.match(method, request.path)
+                if isinstance(other, Match) and self._routes[id(other.route)].is_stream:
+                    return other
+        return found
+
     async def _answer_later(
         self, request: HttpRequest, route: Route, head: RequestHead
     ) -> HttpResponse:
         """Answers a request that has to be waited for, or that streams."""
         try:
-            if route.terms.admit is not None:
-                await route.terms.admit(request.headers)
             if route.is_stream:
-                call = self._call_of(request, route)
-                response = await self._streams.answer(request, route, head, call)
+                call_of = partial(self._call_of, request, route)
+                response = await self._streams.answer(request, route, head, call_of)
             else:
+                if route.terms.admit is not None:
+                    await route.terms.admit(request.headers)
                 message = await body.read(request, self._options.limits)
                 reply = await self._call(request, route, head, message)
                 response = route.writer.write(reply, request.headers, request.method)
