@@ -64,12 +64,10 @@ _START: Final = b"""SwaggerUIBundle({
 class Pages:
     """The pages, and whether the process still wants requests."""
 
-    def __init__(
-        self, document: Mapping[str, object], checks: Mapping[str, ReadinessCheck]
-    ) -> None:
-        """`checks` has what tells of each upstream, by its name."""
-        self._document = json.dumps(document, ensure_ascii=False).encode()
-        self._checks = checks
+    def __init__(self) -> None:
+        """There is nothing to show before `show`."""
+        self._document = b""
+        self._checks: Mapping[str, ReadinessCheck] = {}
         self._is_draining = False
         folder = _assets_folder()
         self._files: dict[str, tuple[bytes | Path, bytes]] = {
@@ -77,6 +75,10 @@ class Pages:
             "/docs/start.js": (_START, b"text/javascript"),
             **{f"/docs/{name}": (folder / name, kind) for name, kind in _ASSETS.items()},
         }
+
+    def show(self, document: bytes, checks: Mapping[str, ReadinessCheck]) -> None:
+        """Answers `document`, which is JSON, and by `checks` of each upstream, from now on."""
+        self._document, self._checks = document, checks
 
     def drain(self) -> None:
         """Is not ready from now on."""

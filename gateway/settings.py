@@ -44,6 +44,8 @@ class Options:
     command: Command
     descriptors: tuple[Path, ...] = ()
     reflect: str | None = None
+    reflect_seconds: float = 30
+    """How often the server is asked again; 0 means never."""
     service_config: Path | None = None
     upstreams: Mapping[str, str] = field(default_factory=dict)
     """`HOST:PORT` by the full name of a service, or by ANY_SERVICE."""
@@ -52,7 +54,6 @@ class Options:
     ignore_unknown_fields: bool = False
     decoding: Decoding = Decoding.EXCEPT_SLASH
     transport: Literal["native", "grpc-aio"] = "native"
-    """Makes the unary calls; streams go by grpc.aio."""
     upstream_ca: Path | None = None
     upstream_cert: Path | None = None
     upstream_key: Path | None = None
@@ -77,6 +78,8 @@ def parse(argv: Sequence[str] | None = None) -> Options:
     faults.extend(_bad_address("--listen", options.listen))
     if options.reflect is not None:
         faults.extend(_bad_address("--reflect", options.reflect))
+    if options.reflect_seconds < 0:
+        faults.append("--reflect-seconds: must not be negative")
     if (options.upstream_cert is None) != (options.upstream_key is None):
         faults.append("--upstream-cert and --upstream-key belong together")
     if options.upstream_cert is not None and options.upstream_ca is None:
@@ -179,8 +182,15 @@ def _add_serving(serve: argparse.ArgumentParser) -> None:
         help="which escapes stay in a path variable of several segments",
     )
     serve.add_argument(
+        "--reflect-seconds",
+        metavar="SECONDS",
+        type=float,
+        default=30,
+        help="how often the server of --reflect is asked again (30), 0 for never",
+    )
+    serve.add_argument(
         "--transport",
         choices=("native", "grpc-aio"),
         default="native",
-        help="how upstreams are called: unary calls by our own HTTP/2, or all by grpc.aio",
+        help="how upstreams are called: by our own HTTP/2, or by grpc.aio, the reference",
     )

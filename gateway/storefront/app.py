@@ -12,9 +12,6 @@ from souk.storefront.v1 import storefront_service_pb2
 
 _DESCRIPTOR = storefront_service_pb2.DESCRIPTOR.services_by_name["StorefrontService"]
 
-SERVICE: Final[str] = _DESCRIPTOR.full_name
-"""The full name of the service."""
-
 
 @asynccontextmanager
 async def build(_settings: GatewaySettings, mesh: Mesh) -> AsyncIterator[App]:

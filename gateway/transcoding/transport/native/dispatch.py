@@ -40,6 +40,14 @@ class Dispatch:
         self._known: dict[str, MethodConfig] = {}
         self.loop = asyncio.get_running_loop()
 
+    def configure(self, service_config: Mapping[str, Any]) -> None:
+        """Lets calls that begin from now on be made by another service config.
+
+        Raises KeyError or ValueError if it is malformed.
+        """
+        configs, throttle = MethodConfigs(service_config), Throttle(service_config)
+        self._configs, self.throttle, self._known = configs, throttle, {}
+
     def renew(self, target: Target) -> Balancer:
         """Lets calls that begin from now on go over new connections. Returns those of before."""
         former, self.balancer = self.balancer, Balancer(target, self._resolve)

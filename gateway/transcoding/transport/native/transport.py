@@ -38,6 +38,13 @@ class NativeTransport:
         """
         self._dispatch = Dispatch(target, service_config, metadata, resolve)
 
+    def configure(self, service_config: Mapping[str, Any]) -> None:
+        """Lets calls that begin from now on be made by another service config.
+
+        Raises KeyError or ValueError if it is malformed.
+        """
+        self._dispatch.configure(service_config)
+
     def renew(self, target: Target) -> Balancer:
         """Lets calls that begin from now on go over new connections.
 

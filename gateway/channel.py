@@ -1,0 +1,70 @@
+"""One upstream address that is called over a grpc.aio channel; the only use of gRPC's library."""
+
+import json
+
+import grpc
+import grpc.aio
+
+from gateway.transcoding.errors import Metadata
+from gateway.transcoding.transport import Transport
+from gateway.transcoding.transport.grpc_aio import GrpcTransport
+from gateway.trust import Trust
+from gateway.upstream import Closing, ServiceConfig
+from services.mesh import tls
+from services.mesh.certificates import Credentials
+from services.mesh.clients import CHANNEL_OPTIONS
+
+
+class ChannelUpstream:
+    """An address and its present channel."""
+
+    def __init__(
+        self,
+        address: str,
+        config: ServiceConfig,
+        metadata: Metadata,
+        trust: Trust | None,
+        known: Credentials | None,
+    ) -> None:
+        """`metadata` goes with every call; `known` is what is shown."""
+        self._address = address
+        self._config = config
+        self._trust = trust
+        self._known = known
+        self._channel = self._connect()
+        self._aio = GrpcTransport(self._channel, metadata)
+
+    @property
+    def transport(self) -> Transport:
+        """Gives the transport."""
+        return self._aio
+
+    def configure(self, config: ServiceConfig, grace_seconds: float) -> Closing:
+        """Lets calls from now on go over a channel with another service config."""
+        self._config = config
+        return self._exchange(grace_seconds)
+
+    def renew(self, known: Credentials | None, grace_seconds: float) -> Closing:
+        """Lets calls from now on go over a channel with other certificates."""
+        self._known = known
+        return self._exchange(grace_seconds)
+
+    async def close(self) -> None:
+        """Hangs up."""
+        await self._channel.close()
+
+    def _exchange(self, grace_seconds: float) -> Closing:
+        former, self._channel = self._channel, self._connect()
+        self._aio.renew(self._channel)
+        return former.close(grace_seconds)
+
+    def _connect(self) -> grpc.aio.Channel:
+        options = (*CHANNEL_OPTIONS, ("grpc.service_config", json.dumps(self._config)))
+        target = f"dns:///{self._address}"
+        if self._trust is None:
+            return grpc.aio.insecure_channel(target, options)
+        if self._known is None:
+            credentials = grpc.ssl_channel_credentials(self._trust.ca)
+        else:
+            credentials = tls.channel_credentials(self._known)
+        return grpc.aio.secure_channel(target, credentials, options)

@@ -1,0 +1,133 @@
+"""Builds what answers requests out of contracts, anew for each set of them.
+
+request -> telemetry -> health and docs -> CORS -> compression -> RPC by name, or transcoder
+-> upstream
+"""
+
+import json
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from gateway import access, clients, cors, rpcs
+from gateway.clients import Upstreams
+from gateway.contracts import Contracts
+from gateway.openapi import document
+from gateway.pages import Pages, ReadinessCheck
+from gateway.settings import GatewaySettings, Options
+from gateway.telemetry import told
+from gateway.transcoding import compression
+from gateway.transcoding.codec import Codec
+from gateway.transcoding.descriptors import Method
+from gateway.transcoding.http import Answer, Handler, HttpRequest, HttpResponse, finished
+from gateway.transcoding.secrets import methods_with_secrets
+from gateway.transcoding.terms import Terms
+from gateway.transcoding.transcoder import Options as TranscoderOptions
+from gateway.transcoding.transcoder import Transcoder
+from services.mesh.access_token import Verifier
+
+# What only the mesh may say of a caller.
+_DENIED_METADATA: Final = re.compile(r"x-souk-.*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Contracts that can be served, and how."""
+
+    contracts: Contracts
+    services: Collection[str]
+    """By full name: those with a binding, and those served by name alone."""
+    methods: Collection[Method]
+    """Those that are served by name."""
+    terms: Callable[[Method], Terms]
+
+
+def openapi(contracts: Contracts) -> dict[str, object]:
+    """Writes the OpenAPI document of contracts."""
+    return document.write(
+        contracts.descriptors,
+        contracts.bindings,
+        roles_of=partial(access.roles_of, contracts.descriptors),
+    )
+
+
+class Composition:
+    """What handlers are built with, whatever the contracts."""
+
+    def __init__(
+        self,
+        options: Options,
+        environment: GatewaySettings,
+        upstreams: Upstreams,
+        verifier: Verifier,
+        pages: Pages,
+    ) -> None:
+        """`verifier` is for access tokens, where policies ask for them."""
+        self._options = options
+        self._cors_origins = environment.cors_origins
+        self._upstreams = upstreams
+        self._verifier = verifier
+        self._pages = pages
+
+    def plan(self, contracts: Contracts) -> Plan:
+        """Decides what is served and for whom. Raises Faults for what cannot be."""
+        options = self._options
+        terms: Callable[[Method], Terms] = access.open_terms
+        services = rpcs.services(options, contracts.descriptors, contracts.services())
+        methods = [each for each in contracts.descriptors.methods if each.service in services]
+        clients.check_upstreams(options, services)
+        if options.access == "policy":
+            policies = access.read_policies(contracts.descriptors, services)
+            methods = [each for each in methods if access.is_public(policies, each)]
+            access.check_public(policies, [binding.method for binding in contracts.bindings])
+            terms = access.terms_by_policy(policies, self._verifier)
+        return Plan(contracts=contracts, services=services, methods=methods, terms=terms)
+
+    def handler(self, plan: Plan) -> Handler:
+        """Builds what answers. The upstreams of the plan's services are open."""
+        contracts, options = plan.contracts, self._options
+        transcoder = Transcoder(
+            contracts.descriptors,
+            contracts.router,
+            contracts.bindings,
+            {service: self._upstreams.transport(service) for service in plan.services},
+            TranscoderOptions(
+                decoding=options.decoding,
+                ignore_unknown_fields=options.ignore_unknown_fields,
+                denied_metadata=_DENIED_METADATA,
+                terms=plan.terms,
+            ),
+        )
+        codec = Codec(contracts.descriptors.files)
+        secret = methods_with_secrets(plan.methods)
+        shared = rpcs.shared(options, codec, _DENIED_METADATA, secret)
+        by_name = rpcs.server(
+            plan.methods, shared, self._upstreams.transport, plan.terms, contracts.router
+        )
+        handler = _compressed(by_name.before(transcoder.handle), secret)
+        handler = self._pages.before(cors.allowing(handler, self._cors_origins))
+        return told(handler, codec)
+
+    def document(self, plan: Plan) -> bytes:
+        """Writes the OpenAPI document as JSON."""
+        return json.dumps(openapi(plan.contracts), ensure_ascii=False).encode()
+
+    def checks(self, plan: Plan) -> Mapping[str, ReadinessCheck]:
+        """Gives what tells of each service whether it is ready."""
+        transport = self._upstreams.transport
+        return {name: partial(transport(name).is_ready, name) for name in plan.services}
+
+
+def _compressed(handler: Handler, secret: Collection[str]) -> Handler:
+    def handle(request: HttpRequest) -> Answer:
+        def finish(response: HttpResponse) -> None:
+            if response.rpc in secret:
+                response.headers.append((b"cache-control", b"no-store"))
+            else:
+                compression.compress(response, request.headers)
+
+        return finished(handler(request), finish)
+
+    return handle

@@ -1,0 +1,53 @@
+"""Whom the gateway trusts, and what it shows, when it calls upstreams by TLS."""
+
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.settings import Options
+from gateway.transcoding.descriptors import Faults
+from gateway.transcoding.transport.native import tls
+from services.mesh.certificates import CredentialFiles, Credentials
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """What a TLS connection trusts and shows, and the files it came from.
+
+    `files` is None where only the authority is given: then nothing is shown.
+    """
+
+    ca: bytes
+    files: CredentialFiles | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+    def known(self) -> Credentials | None:
+        """Reads the files. Raises OSError or ValueError if they cannot be used."""
+        return self.files.read() if self.files is not None else None
+
+    def context(self, known: Credentials | None) -> ssl.SSLContext:
+        """Gives what new connections are made with. Raises OSError."""
+        if known is None:
+            return tls.client_context(self.ca)
+        return tls.client_context(known.ca, self.certificate, self.key)
+
+
+def read_trust(options: Options) -> Trust | None:
+    """Reads the TLS files of the command line; None means plaintext. Raises Faults."""
+    if options.upstream_ca is None:
+        return None
+    try:
+        if options.upstream_cert is None or options.upstream_key is None:
+            return Trust(ca=options.upstream_ca.read_bytes())
+        files = CredentialFiles(options.upstream_ca, options.upstream_cert, options.upstream_key)
+        return Trust(
+            ca=files.read().ca,
+            files=files,
+            certificate=options.upstream_cert,
+            key=options.upstream_key,
+        )
+    except OSError as error:
+        raise Faults([f"{Path(error.filename)}: {error.strerror}"]) from None
+    except ValueError as error:
+        raise Faults([f"--upstream-ca, -cert, -key: {error}"]) from None

@@ -1,0 +1,98 @@
+"""One upstream address: the transport that reaches it, native or over a grpc.aio channel.
+
+gRPC's own library is imported only where it was asked for (`--transport grpc-aio`).
+"""
+
+from collections.abc import Coroutine, Mapping
+from typing import Any, Protocol
+
+from gateway.settings import Options
+from gateway.transcoding.errors import Metadata
+from gateway.transcoding.transport import Transport
+from gateway.transcoding.transport.native import NativeTransport, Target
+from gateway.trust import Trust
+from services.mesh.address import host_and_port
+from services.mesh.certificates import Credentials
+
+Closing = Coroutine[Any, Any, None]
+"""Closes what no new call goes over, when the calls under way have ended or the time is up."""
+
+ServiceConfig = Mapping[str, Any]
+"""A gRPC service config, as its JSON form has it."""
+
+
+class Upstream(Protocol):
+    """An address, kept connected until it is closed."""
+
+    @property
+    def transport(self) -> Transport:
+        """What calls it, always the same."""
+        ...
+
+    def configure(self, config: ServiceConfig, grace_seconds: float) -> Closing | None:
+        """Lets calls from now on be made by another service config."""
+        ...
+
+    def renew(self, known: Credentials | None, grace_seconds: float) -> Closing:
+        """Lets calls from now on go over connections with other certificates. Raises OSError."""
+        ...
+
+    async def close(self) -> None:
+        """Hangs up."""
+        ...
+
+
+class NativeUpstream:
+    """An address that is called by the native transport."""
+
+    def __init__(
+        self,
+        address: str,
+        config: ServiceConfig,
+        metadata: Metadata,
+        trust: Trust | None,
+        known: Credentials | None,
+    ) -> None:
+        """`metadata` goes with every call; `known` is what is shown. Raises OSError."""
+        self._address = address
+        self._trust = trust
+        self._native = NativeTransport(self._target(known), config, metadata)
+
+    @property
+    def transport(self) -> Transport:
+        """Gives the transport."""
+        return self._native
+
+    def configure(self, config: ServiceConfig, grace_seconds: float) -> None:  # noqa: ARG002  # the connections stay
+        """Lets calls from now on be made by another service config."""
+        self._native.configure(config)
+
+    def renew(self, known: Credentials | None, grace_seconds: float) -> Closing:
+        """Lets calls from now on go over connections with other certificates."""
+        return self._native.renew(self._target(known)).close(grace_seconds)
+
+    async def close(self) -> None:
+        """Hangs up."""
+        await self._native.close()
+
+    def _target(self, known: Credentials | None) -> Target:
+        name, port = host_and_port(self._address)
+        context = self._trust.context(known) if self._trust is not None else None
+        return Target(name=name, port=port, context=context)
+
+
+def opened(
+    options: Options,
+    address: str,
+    *,
+    config: ServiceConfig,
+    metadata: Metadata,
+    trust: Trust | None,
+    known: Credentials | None,
+) -> Upstream:
+    """Opens an upstream by the transport of the command line. Raises OSError."""
+    if options.transport == "native":
+        return NativeUpstream(address, config, metadata, trust, known)
+    from gateway.channel import ChannelUpstream  # noqa: PLC0415  # imports gRPC's own library
+
+    return ChannelUpstream(address, config, metadata, trust, known)
