@@ -97,6 +97,7 @@ class Composition:
                 decoding=options.decoding,
                 ignore_unknown_fields=options.ignore_unknown_fields,
                 denied_metadata=_DENIED_METADATA,
+                origins=self._cors_origins,
                 terms=plan.terms,
             ),
         )
