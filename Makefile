@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 GRPCURL := github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3
+CONNECT_CONFORMANCE := connectrpc.com/conformance@v1.0.7
 NODE_MODULES := .tools/node/node_modules/.package-lock.json
 BROWSERS := chromium chromium-browser google-chrome google-chrome-stable
 UV_INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode \
@@ -85,12 +86,21 @@ $(VENV)/.dev: $(VENV)/.base
 
 # What is not a Python package. Where one cannot be had, that is said by name and reason, and the
 # tests that need it are skipped with it.
-tools: .tools/bin/grpcurl .tools/glibc/usr $(NODE_MODULES) chromium ## Bring what else tests run: grpcurl, Node packages, Chromium.
+tools: .tools/bin/grpcurl .tools/connect/conformance.binpb .tools/glibc/usr $(NODE_MODULES) chromium ## Bring what else tests run: grpcurl, conformance suites, Node packages, Chromium.
 
 .tools/bin/grpcurl: | $(VENV)/.build
 	@command -v go > /dev/null || $(UV_INSTALL) --group go || true
 	@PATH="$$PATH:$(CURDIR)/$(BIN)" GOTOOLCHAIN=local GOBIN="$(CURDIR)/.tools/bin" go install $(GRPCURL) \
 		|| echo "skipped: grpcurl (no Go toolchain or no Go modules here); tests that call it are skipped"
+
+.tools/connect/conformance.binpb: .tools/bin/grpcurl | $(VENV)/.dev
+	@module=$(CONNECT_CONFORMANCE) && export PATH="$$PATH:$(CURDIR)/$(BIN)" GOTOOLCHAIN=local GOBIN="$(CURDIR)/$(@D)" \
+		&& go install $${module%@*}/cmd/connectconformance@$${module#*@} \
+		&& go install $${module%@*}/cmd/referenceserver@$${module#*@} \
+		&& protos="$$(go mod download -json $$module | $(BIN)/python -c 'import json, sys; print(json.load(sys.stdin)["Dir"])')/proto" \
+		&& $(BIN)/python -m grpc_tools.protoc -I "$$protos" --include_imports --descriptor_set_out=$@ \
+			connectrpc/conformance/v1/service.proto connectrpc/conformance/v1/server_compat.proto \
+		|| echo "skipped: Connect's conformance suite (no Go toolchain or no Go modules here)"
 
 .tools/glibc/usr:
 	@tests/integration/gateway/conformance/fetch-glibc.sh .tools/glibc \
