@@ -47,8 +47,11 @@ _LOST = (
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.InvalidCachedStatementError,
     asyncpg.ReadOnlySQLTransactionError,
+    # The server said farewell to a connection that nobody used, and its end has not come yet.
+    asyncpg.InternalClientError,
     OSError,  # includes TimeoutError and ConnectionError
 )
+_ASYNCPG = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 _CONFLICT = (
     asyncpg.LockNotAvailableError,
     asyncpg.DeadlockDetectedError,
@@ -74,11 +77,13 @@ class Database:
         """Lends a connection; each statement is a transaction of its own."""
         try:
             conn = await self._pool.acquire(timeout=self._acquire_seconds)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except (*_ASYNCPG, OSError) as error:
             raise _unavailable(error) from error
         try:
             yield conn
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except (*_ASYNCPG, OSError) as error:
+            if isinstance(error, asyncpg.InternalClientError):
+                _terminate(conn)
             mapped = _domain_error(error, conn)
             if mapped is None:
                 raise
@@ -89,8 +94,7 @@ class Database:
     async def _give_back(self, conn: "PoolConnectionProxy[asyncpg.Record]") -> None:
         if is_lost(conn):
             # Else the pool warns of listeners that nobody could remove any more.
-            with suppress(asyncpg.InterfaceError):
-                conn.terminate()
+            _terminate(conn)
         await self._pool.release(conn, timeout=_CLOSE_SECONDS)
 
     @asynccontextmanager
@@ -117,6 +121,11 @@ class Database:
         """Passes when the database answers; raises Unavailable when it does not."""
         async with self.connection() as conn:
             await conn.execute("SELECT 1")
+
+
+def _terminate(conn: "PoolConnectionProxy[asyncpg.Record]") -> None:
+    with suppress(asyncpg.InterfaceError):
+        conn.terminate()
 
 
 def is_lost(conn: Connection) -> bool:

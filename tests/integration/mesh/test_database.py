@@ -103,6 +103,17 @@ async def test_lost_connection(db: Database) -> None:
     assert await count(db) == 2
 
 
+async def test_farewell(db: Database) -> None:
+    """A connection that the server has given up, and not yet closed, ends as Unavailable."""
+    fields = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0"
+    farewell = b"E" + (len(fields) + 4).to_bytes(4) + fields
+    with pytest.raises(Unavailable):
+        async with db.transaction() as conn:
+            conn._protocol.data_received(farewell)  # type: ignore[union-attr]  # noqa: SLF001 - what the server would send
+            await conn.execute("INSERT INTO t VALUES (3, 0)")
+    assert await count(db) == 2
+
+
 async def test_own_reason(db: Database) -> None:
     """A block that ends for its own reason keeps it, even on a lost connection."""
     with pytest.raises(ZeroDivisionError):
