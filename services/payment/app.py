@@ -9,13 +9,14 @@ import aiohttp
 from services.mesh import database, migrate
 from services.mesh.idempotency import IdempotencyKeys
 from services.mesh.run import App, Mesh, Process
+from services.payment.clients import Orders
 from services.payment.repeatable import Repeatable
 from services.payment.sandbox_provider import SandboxProvider
 from services.payment.servicer import SERVICE, PaymentServicer
 from services.payment.settings import Settings
-from services.payment.store import PaymentStore
-from services.payment.worker import Resolver
-from services.payment.workflow import Payments
+from services.payment.store import DiscrepancyStore, PaymentStore, RecordStore
+from services.payment.worker import Reconciler, Resolver
+from services.payment.workflow import Payments, Reconciliation
 
 # The RPCs have four seconds (proto/souk/payment/v1/payment_service.proto).
 _JOIN = timedelta(seconds=3)
@@ -31,7 +32,9 @@ async def build(settings: Settings, mesh: Mesh) -> AsyncIterator[App]:
             settings.provider_url, headers={"Authorization": authorization}
         ) as session,
     ):
-        store = PaymentStore(db, resolve_after=settings.resolve_after)
+        store = PaymentStore(
+            db, resolve_after=settings.resolve_after, patience=settings.give_up_after
+        )
         provider = SandboxProvider(
             session,
             timeout=settings.provider_timeout,
@@ -39,16 +42,34 @@ async def build(settings: Settings, mesh: Mesh) -> AsyncIterator[App]:
         )
         payments = Payments(store=store, provider=provider)
         keys = IdempotencyKeys(db, wait=_JOIN)
+        discrepancies = DiscrepancyStore(db)
+        reconciliation = Reconciliation(
+            discrepancies=discrepancies,
+            records=RecordStore(db),
+            payments=payments,
+            provider=provider,
+            orders=Orders(mesh.channel("order")),
+            grace=settings.reconcile_grace,
+            patience=settings.give_up_after,
+        )
         resolver = Resolver(store=store, payments=payments, interval=settings.resolve_interval)
+        reconciler = Reconciler(
+            discrepancies=discrepancies,
+            reconciliation=reconciliation,
+            every=settings.reconcile_every,
+            poll=settings.reconcile_poll,
+        )
         servicer = PaymentServicer(
             payments=payments,
             store=store,
+            reconciliation=reconciliation,
+            discrepancies=discrepancies,
             repeatable=Repeatable(db, keys),
             webhook_secret=settings.provider_webhook_secret,
         )
         yield App(
             servicers={SERVICE: servicer},
-            workers=[resolver.run, keys.run],
+            workers=[resolver.run, reconciler.run, keys.run],
             checks={"postgresql": db.ready},
         )
 

@@ -4,15 +4,16 @@ Every call carries a key. The provider does an operation once per key, however o
 and answers a repeated call like the first. Operations name the one they follow by its key, which
 is known even if its answer was lost.
 
-No call raises because of the provider: whatever goes wrong leaves the outcome `Unknown`. Each ends
-within a time that the adapter is given.
+No operation raises because of the provider: whatever goes wrong leaves the outcome `Unknown`. Each
+call ends within a time that the adapter is given.
 """
 
+from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
 from services.mesh.amount import Amount
-from services.payment.domain import Outcome
+from services.payment.domain import OperationPage, Outcome
 
 
 class Provider(Protocol):
@@ -39,4 +40,10 @@ class Provider(Protocol):
         """Returns what became of the operation with this key.
 
         None if the provider has not seen it, which does not say that it is not on its way.
+        """
+
+    async def list_operations(self, *, since: datetime, page: str) -> OperationPage:
+        """Returns a page of all operations from `since` on, in the order they were answered in.
+
+        `page` is empty for the first, then what the page before tells. Raises ProviderUnavailable.
         """

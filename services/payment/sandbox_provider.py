@@ -1,7 +1,8 @@
 """The provider port over HTTP, as `services.sandbox.server` speaks it."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
@@ -10,7 +11,17 @@ import aiohttp
 import structlog
 
 from services.mesh.amount import Amount
-from services.payment.domain import Declined, Outcome, Succeeded, Unknown
+from services.mesh.errors import DomainError
+from services.payment.domain import (
+    Declined,
+    OperationPage,
+    Outcome,
+    ProviderOperation,
+    ProviderUnavailable,
+    Succeeded,
+    TransactionType,
+    Unknown,
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -59,6 +70,21 @@ class SandboxProvider:
         except (aiohttp.ClientError, TimeoutError) as error:
             return _unanswered(key, error)
 
+    async def list_operations(self, *, since: datetime, page: str) -> OperationPage:
+        """Returns a page of all operations; raises ProviderUnavailable."""
+        query = {"since": since.isoformat(), "page": page}
+        try:
+            async with self._session.get(
+                "/v1/operations", params=query, timeout=self._timeout
+            ) as answer:
+                answer.raise_for_status()
+                found = await answer.json()
+            operations = tuple(_operation(each) for each in found["operations"])
+        except (aiohttp.ClientError, TimeoutError, KeyError, ValueError, DomainError) as error:
+            _log.warning("provider did not tell its operations", error=type(error).__name__)
+            raise ProviderUnavailable("the payment provider has not answered") from error
+        return OperationPage(operations=operations, next_page=found["next_page"])
+
     async def _post(self, path: str, key: str, body: Mapping[str, Any]) -> Outcome:
         headers = {"Idempotency-Key": key}
         try:
@@ -77,6 +103,29 @@ def _json(amount: Amount) -> dict[str, Any]:
 def _unanswered(key: str, error: Exception) -> Unknown:
     _log.warning("provider did not answer", key=key, error=type(error).__name__)
     return Unknown()
+
+
+_TYPES: Mapping[str, TransactionType] = MappingProxyType(
+    {
+        "authorization": TransactionType.AUTHORIZE,
+        "capture": TransactionType.CAPTURE,
+        "void": TransactionType.VOID,
+        "refund": TransactionType.REFUND,
+    }
+)
+
+
+def _operation(found: Mapping[str, Any]) -> ProviderOperation:
+    """Returns an operation from JSON. Raises KeyError, ValueError and InvalidArgument."""
+    is_done = found["outcome"] == "succeeded"
+    return ProviderOperation(
+        key=found["key"],
+        type=_TYPES[found["type"]],
+        follows=found["follows"],
+        amount=Amount(**found["amount"]) if found["amount"] else None,
+        outcome=(Succeeded if is_done else Declined)(found["reference"]),
+        create_time=datetime.fromisoformat(found["create_time"]),
+    )
 
 
 async def _outcome(answer: aiohttp.ClientResponse) -> Outcome:

@@ -1,15 +1,16 @@
 """The RPCs of the payment service. Who may call them stands in the contract."""
 
 from typing import Any
+from uuid import UUID
 
-from services.mesh import ownership, page_token, policy
+from services.mesh import ownership, page_token, paging, policy
 from services.mesh.ids import parse_id
 from services.mesh.money import amount_from_money
 from services.mesh.settings import Secret
 from services.payment import convert, signature
 from services.payment.repeatable import Repeatable
-from services.payment.store import PaymentStore
-from services.payment.workflow import Payments
+from services.payment.store import DiscrepancyStore, PaymentStore
+from services.payment.workflow import Payments, Reconciliation
 from souk.payment.v1 import payment_service_pb2 as pb
 from souk.payment.v1 import payment_service_pb2_grpc
 
@@ -27,11 +28,15 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
         payments: Payments,
         store: PaymentStore,
         repeatable: Repeatable,
+        reconciliation: Reconciliation,
+        discrepancies: DiscrepancyStore,
         webhook_secret: Secret,
     ) -> None:
         self._payments = payments
         self._store = store
         self._repeatable = repeatable
+        self._reconciliation = reconciliation
+        self._discrepancies = discrepancies
         self._webhook_secret = webhook_secret
 
     async def Authorize(self, request: pb.AuthorizeRequest, context: Any) -> pb.AuthorizeResponse:
@@ -134,3 +139,28 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
         signature.verify(event, secret=self._webhook_secret, now=await self._store.now())
         await self._payments.resolve(parse_id(request.payment_id, field="payment_id"))
         return pb.HandleProviderEventResponse()
+
+    async def ReconcilePayments(
+        self, request: pb.ReconcilePaymentsRequest, context: Any
+    ) -> pb.ReconcilePaymentsResponse:
+        """Compare the payments with the provider's ledger and the orders, and repair them."""
+        summary = await self._reconciliation.run()
+        return pb.ReconcilePaymentsResponse(
+            operation_count=summary.operations,
+            discrepancy_count=summary.found,
+            repaired_count=summary.repaired,
+            open_count=summary.open,
+        )
+
+    async def ListDiscrepancies(
+        self, request: pb.ListDiscrepanciesRequest, context: Any
+    ) -> pb.ListDiscrepanciesResponse:
+        """Return a page of what reconciliations have found, the newest first."""
+        page = paging.read(request, cursor=UUID)
+        found = await self._discrepancies.page(
+            before=page.cursor, size=page.limit, show_resolved=request.show_resolved
+        )
+        return pb.ListDiscrepanciesResponse(
+            discrepancies=[convert.discrepancy_to_proto(each) for each in page.kept(found)],
+            next_page_token=page.next_token(found, lambda each: each.discrepancy_id),
+        )

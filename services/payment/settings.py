@@ -17,6 +17,11 @@ class Settings(MeshSettings):
     than the deadline of the RPCs, so that a caller is told of the provider's silence.
     `resolve_interval`: how often payments without an answer are looked for; `resolve_after`: how
     long a call has before its payment counts as one.
+    `give_up_after`: how long the provider may leave an operation without an answer; longer than
+    SOUK_PAY_WITHIN of the order service, so that no order waits for it any more.
+    `reconcile_every`: how often payments are compared with the provider's ledger and the orders;
+    `reconcile_grace`: how old what is compared must be; `reconcile_poll`: how often it is looked
+    whether it is time.
     """
 
     database_url: Secret
@@ -27,3 +32,7 @@ class Settings(MeshSettings):
     provider_lookup_timeout: timedelta = timedelta(seconds=1)
     resolve_interval: timedelta = timedelta(seconds=1)
     resolve_after: timedelta = timedelta(seconds=5)
+    give_up_after: timedelta = timedelta(minutes=15)
+    reconcile_every: timedelta = timedelta(days=1)
+    reconcile_grace: timedelta = timedelta(minutes=1)
+    reconcile_poll: timedelta = timedelta(minutes=1)

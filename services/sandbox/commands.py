@@ -9,6 +9,7 @@ AMOUNT := {"currency": "EUR", "minor": 1999}
 """
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from services.sandbox.ledger import Command
@@ -42,6 +43,19 @@ def void(key: str, body: Mapping[str, Any]) -> Command:
 def refund(key: str, body: Mapping[str, Any]) -> Command:
     """Returns what is asked for; raises Malformed."""
     return Command(key=key, type="refund", follows=_text(body, "capture"), **_amount(body))
+
+
+def page(query: Mapping[str, str]) -> tuple[str, int]:
+    """Returns the time, as the ledger writes it, and the position that a page begins after.
+
+    Raises Malformed.
+    """
+    try:
+        since = datetime.fromisoformat(query.get("since", "") or "1970-01-01T00:00:00+00:00")
+        after = int(query.get("page", "") or 0)
+    except ValueError as error:
+        raise Malformed("since must be a time, and page what the page before tells") from error
+    return since.astimezone(UTC).isoformat(), after
 
 
 def _text(body: Mapping[str, Any], field: str) -> str:

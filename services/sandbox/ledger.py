@@ -92,6 +92,16 @@ class Ledger:
         """Returns everything, the first first."""
         return self._all("TRUE")
 
+    def page(self, *, since: str, after: int, size: int) -> list[tuple[int, Operation]]:
+        """Returns up to `size` operations from `since` (ISO 8601, UTC) on, with their positions.
+
+        They come after the position `after`, the first first.
+        """
+        query = f"SELECT position, {_COLUMNS} FROM operations"  # noqa: S608 - constants
+        query += " WHERE create_time >= ? AND position > ? ORDER BY position LIMIT ?"
+        with closing(self._connection.execute(query, (since, after, size))) as rows:
+            return [(row["position"], _operation(row)) for row in rows]
+
     def perform(self, command: Command, *, accepted: bool = True) -> tuple[Operation, bool]:
         """Returns what came of the command, and whether it came for the first time.
 
@@ -172,7 +182,7 @@ class Ledger:
 
 
 def _operation(row: sqlite3.Row) -> Operation:
-    fields = dict(row)
+    fields = {name: row[name] for name in _COLUMNS.split(", ")}
     after = {name: fields.pop(name) for name in ("declined", "reference", "create_time")}
     return Operation(command=Command(**fields), **after)
 

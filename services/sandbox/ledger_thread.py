@@ -34,6 +34,10 @@ class LedgerThread:
         """Does what `Ledger.operations` does."""
         return await self._run(self._ledger.operations)
 
+    async def page(self, *, since: str, after: int, size: int) -> list[tuple[int, Operation]]:
+        """Does what `Ledger.page` does."""
+        return await self._run(lambda: self._ledger.page(since=since, after=after, size=size))
+
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 

@@ -4,7 +4,8 @@
 |----------------------------------------------------|-------------------------------------------|
 | `POST /v1/authorizations captures voids refunds`   | an operation; bodies as in `commands`     |
 | `GET /v1/operations/{key}`                         | an operation, or 404 if it never came     |
-| `GET /v1/ledger`                                   | `{"operations": [...]}`, the first first  |
+| `GET /v1/operations?since=TIME&page=PAGE`          | a page of operations, the first first     |
+| `GET /v1/ledger`                                   | all of them: `{"operations": [...]}`      |
 | `GET /healthz`                                     | 200, without an API key                   |
 
     Idempotency-Key: KEY
@@ -12,8 +13,10 @@
 
     {"key": "...", "type": "capture", "outcome": "succeeded", "reference": "capture_1f...", ...}
 
-`outcome` is `succeeded` or `declined`; `reason` says why it was declined. 400 answers a request
-that cannot be read, 401 a wrong API key, 409 a key that stands for something else.
+A page is `{"operations": [...], "next_page": "..."}`; `next_page` is what to ask for next, empty at
+the end. TIME is ISO 8601. `outcome` is `succeeded` or `declined`; `reason` says why it was
+declined. 400 answers a request that cannot be read, 401 a wrong API key, 409 a key that stands for
+something else.
 """
 
 import asyncio
@@ -37,6 +40,7 @@ from services.sandbox.webhook import Webhook
 _Parse = Callable[[str, Mapping[str, Any]], Command]
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+_PAGE_SIZE = 200
 _WEBHOOK_TIMEOUT = aiohttp.ClientTimeout(total=5)
 
 
@@ -57,6 +61,7 @@ class Server:
             web.post("/v1/captures", self._performing(commands.capture)),
             web.post("/v1/voids", self._performing(commands.void)),
             web.post("/v1/refunds", self._performing(commands.refund)),
+            web.get("/v1/operations", self._page),
             web.get("/v1/operations/{key}", self._look_up),
             web.get("/v1/ledger", self._list),
             web.get("/healthz", _healthz),
@@ -86,6 +91,13 @@ class Server:
         if operation is None:
             raise web.HTTPNotFound
         return _answer(operation)
+
+    async def _page(self, request: web.Request) -> web.StreamResponse:
+        since, after = commands.page(request.query)
+        found = await self._ledger.page(since=since, after=after, size=_PAGE_SIZE)
+        next_page = str(found[-1][0]) if len(found) == _PAGE_SIZE else ""
+        operations = [_json(operation) for _, operation in found]
+        return web.json_response({"operations": operations, "next_page": next_page})
 
     async def _list(self, _: web.Request) -> web.StreamResponse:
         operations = await self._ledger.operations()

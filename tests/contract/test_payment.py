@@ -131,6 +131,24 @@ def tell(desk: Desk, secret: str = PROVIDER_WEBHOOK_SECRET) -> pb.HandleProvider
     return response
 
 
+def reconcile(desk: Desk) -> pb.ReconcilePaymentsResponse:
+    """Compare the books, as an administrator may at any time."""
+    response: pb.ReconcilePaymentsResponse = desk.call(
+        "ReconcilePayments", pb.ReconcilePaymentsRequest(), desk.person(Role.ADMIN)
+    )
+    return response
+
+
+def list_discrepancies(desk: Desk) -> pb.ListDiscrepanciesResponse:
+    """Look at what the reconciliation has found."""
+    response: pb.ListDiscrepanciesResponse = desk.call(
+        "ListDiscrepancies",
+        pb.ListDiscrepanciesRequest(show_resolved=True),
+        desk.person(Role.SUPPORT),
+    )
+    return response
+
+
 def reuse_a_key(desk: Desk) -> None:
     """Pay for two orders with one key."""
     for _ in range(2):
@@ -157,6 +175,8 @@ ANSWERS: dict[str, Entry] = {
     "GetPayment": get,
     "ListPayments": list_payments,
     "HandleProviderEvent": tell,
+    "ReconcilePayments": reconcile,
+    "ListDiscrepancies": list_discrepancies,
 }
 
 ERRORS: dict[str, Entry] = {

@@ -1,5 +1,20 @@
-"""Payments and their rules, without I/O: `payment`, `transaction` and `errors`."""
+"""Payments and their rules, without I/O.
 
+payment, transaction, errors              a payment's life
+provider_operation                        the same as the provider's ledger has it
+discrepancy, comparison                   where the two, or the orders, disagree
+"""
+
+from services.payment.domain.discrepancy import (
+    Discrepancy,
+    DiscrepancyType,
+    Finding,
+    HeldMoney,
+    OrderFacts,
+    RecordedOperation,
+    Repair,
+    Resolution,
+)
 from services.payment.domain.errors import (
     PaymentDeclined,
     PaymentNotFound,
@@ -9,6 +24,7 @@ from services.payment.domain.errors import (
     StateConflict,
 )
 from services.payment.domain.payment import Payment, PaymentState, begun
+from services.payment.domain.provider_operation import OperationPage, ProviderOperation
 from services.payment.domain.transaction import (
     Declined,
     Outcome,
@@ -21,13 +37,23 @@ from services.payment.domain.transaction import (
 
 __all__ = [
     "Declined",
+    "Discrepancy",
+    "DiscrepancyType",
+    "Finding",
+    "HeldMoney",
+    "OperationPage",
+    "OrderFacts",
     "Outcome",
     "Payment",
     "PaymentDeclined",
     "PaymentNotFound",
     "PaymentState",
+    "ProviderOperation",
     "ProviderUnavailable",
+    "RecordedOperation",
     "RefundTooLarge",
+    "Repair",
+    "Resolution",
     "SignatureInvalid",
     "StateConflict",
     "Succeeded",

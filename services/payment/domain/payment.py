@@ -24,6 +24,7 @@ from services.mesh.amount import Amount
 from services.mesh.errors import FieldViolation, InvalidArgument
 from services.mesh.ids import new_id
 from services.payment.domain.errors import PaymentDeclined, RefundTooLarge, StateConflict
+from services.payment.domain.provider_operation import ProviderOperation
 from services.payment.domain.transaction import (
     Declined,
     Outcome,
@@ -107,9 +108,9 @@ class Payment:
     def void(self, *, at: datetime) -> "Payment":
         """Sees to it that no money is set aside; money that was taken is in the way."""
         key = self.key("void")
-        self._must_not_be_declined(key)
         if self.state is PaymentState.CAPTURED:
             raise self._conflict("the money was taken; it can be refunded")
+        self._must_not_be_declined(key)
         if self.state is not PaymentState.AUTHORIZED:
             return self
         return self._begin(key, TransactionType.VOID, self.amount, at=at)
@@ -155,6 +156,39 @@ class Payment:
             case Declined(reference):
                 after = self._noting(known, TransactionOutcome.DECLINED, reference, at=at)
                 return replace(after, **self._refused(known), update_time=at) if is_open else after
+
+    def adopt(self, operation: ProviderOperation, *, at: datetime) -> "Payment":
+        """Writes down what the provider has done without being asked from here.
+
+        Raises StateConflict if that can't follow what is written down.
+        """
+        if self.last(operation.key):
+            return self
+        if self.open or not self._may_be_followed_by(operation):
+            raise self._conflict("what the provider has done does not follow from it")
+        begun = _pending(operation.key, operation.type, operation.amount or self.amount, at=at)
+        after = self._noting(
+            begun, TransactionOutcome.SUCCEEDED, operation.outcome.reference, at=at
+        )
+        return replace(after, **self._done(begun), update_time=at)
+
+    def _may_be_followed_by(self, operation: ProviderOperation) -> bool:
+        match operation.type:
+            case TransactionType.AUTHORIZE:
+                return False
+            case TransactionType.CAPTURE:
+                return self.state is PaymentState.AUTHORIZED and operation.amount == self.amount
+            case TransactionType.VOID:
+                return self.state is PaymentState.AUTHORIZED
+            case TransactionType.REFUND:
+                left = self.captured - self.refunded
+                given = operation.amount
+                return (
+                    self.state is PaymentState.CAPTURED
+                    and given is not None
+                    and given.currency == left.currency
+                    and given <= left
+                )
 
     def _must_not_be_declined(self, provider_key: str) -> None:
         last = self.last(provider_key)

@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.type import money_pb2 as _money_pb2
+from souk.payment.v1 import discrepancy_pb2 as _discrepancy_pb2
 from souk.payment.v1 import payment_pb2 as _payment_pb2
 import builtins as _builtins
 import sys
@@ -406,3 +407,114 @@ class HandleProviderEventResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___HandleProviderEventResponse: _TypeAlias = HandleProviderEventResponse  # noqa: Y015
+
+@_typing.final
+class ReconcilePaymentsRequest(_message.Message):
+    """Asks to reconcile payments."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReconcilePaymentsRequest: _TypeAlias = ReconcilePaymentsRequest  # noqa: Y015
+
+@_typing.final
+class ReconcilePaymentsResponse(_message.Message):
+    """Tells what a reconciliation has found."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPERATION_COUNT_FIELD_NUMBER: _builtins.int
+    DISCREPANCY_COUNT_FIELD_NUMBER: _builtins.int
+    REPAIRED_COUNT_FIELD_NUMBER: _builtins.int
+    OPEN_COUNT_FIELD_NUMBER: _builtins.int
+    operation_count: _builtins.int
+    """Counts the provider's operations that were looked at."""
+    discrepancy_count: _builtins.int
+    """Counts the discrepancies that were found, the repaired ones too."""
+    repaired_count: _builtins.int
+    """Counts those that were repaired."""
+    open_count: _builtins.int
+    """Counts the discrepancies that are open now."""
+    def __init__(
+        self,
+        *,
+        operation_count: _builtins.int = ...,
+        discrepancy_count: _builtins.int = ...,
+        repaired_count: _builtins.int = ...,
+        open_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["discrepancy_count", b"discrepancy_count", "open_count", b"open_count", "operation_count", b"operation_count", "repaired_count", b"repaired_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReconcilePaymentsResponse: _TypeAlias = ReconcilePaymentsResponse  # noqa: Y015
+
+@_typing.final
+class ListDiscrepanciesRequest(_message.Message):
+    """Asks for a page of the discrepancies."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    SHOW_RESOLVED_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Bounds the discrepancies on a page, at most 100. Zero means 25."""
+    page_token: _builtins.str
+    """Names the page, as told by the one before; the other fields must then be
+    the same. Empty means the first.
+    """
+    show_resolved: _builtins.bool
+    """Asks for the resolved ones too."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        show_resolved: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "show_resolved", b"show_resolved"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListDiscrepanciesRequest: _TypeAlias = ListDiscrepanciesRequest  # noqa: Y015
+
+@_typing.final
+class ListDiscrepanciesResponse(_message.Message):
+    """Holds a page of discrepancies."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DISCREPANCIES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Names the next page. Empty means that this is the last."""
+    @_builtins.property
+    def discrepancies(self) -> _containers.RepeatedCompositeFieldContainer[_discrepancy_pb2.Discrepancy]:
+        """Lists the discrepancies."""
+
+    def __init__(
+        self,
+        *,
+        discrepancies: _abc.Iterable[_discrepancy_pb2.Discrepancy] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["discrepancies", b"discrepancies", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListDiscrepanciesResponse: _TypeAlias = ListDiscrepanciesResponse  # noqa: Y015

@@ -71,6 +71,16 @@ class PaymentServiceStub(object):
                 request_serializer=souk_dot_payment_dot_v1_dot_payment__service__pb2.HandleProviderEventRequest.SerializeToString,
                 response_deserializer=souk_dot_payment_dot_v1_dot_payment__service__pb2.HandleProviderEventResponse.FromString,
                 _registered_method=True)
+        self.ReconcilePayments = channel.unary_unary(
+                '/souk.payment.v1.PaymentService/ReconcilePayments',
+                request_serializer=souk_dot_payment_dot_v1_dot_payment__service__pb2.ReconcilePaymentsRequest.SerializeToString,
+                response_deserializer=souk_dot_payment_dot_v1_dot_payment__service__pb2.ReconcilePaymentsResponse.FromString,
+                _registered_method=True)
+        self.ListDiscrepancies = channel.unary_unary(
+                '/souk.payment.v1.PaymentService/ListDiscrepancies',
+                request_serializer=souk_dot_payment_dot_v1_dot_payment__service__pb2.ListDiscrepanciesRequest.SerializeToString,
+                response_deserializer=souk_dot_payment_dot_v1_dot_payment__service__pb2.ListDiscrepanciesResponse.FromString,
+                _registered_method=True)
 
 
 class PaymentServiceServicer(object):
@@ -131,6 +141,22 @@ class PaymentServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReconcilePayments(self, request, context):
+        """Compares the payments with the provider's ledger and with the orders, as
+        happens once a day by itself. What has one right answer is repaired; the
+        rest is left to people, see `ListDiscrepancies`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDiscrepancies(self, request, context):
+        """Lists what reconciliations have found, the newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PaymentServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -168,6 +194,16 @@ def add_PaymentServiceServicer_to_server(servicer, server):
                     servicer.HandleProviderEvent,
                     request_deserializer=souk_dot_payment_dot_v1_dot_payment__service__pb2.HandleProviderEventRequest.FromString,
                     response_serializer=souk_dot_payment_dot_v1_dot_payment__service__pb2.HandleProviderEventResponse.SerializeToString,
+            ),
+            'ReconcilePayments': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReconcilePayments,
+                    request_deserializer=souk_dot_payment_dot_v1_dot_payment__service__pb2.ReconcilePaymentsRequest.FromString,
+                    response_serializer=souk_dot_payment_dot_v1_dot_payment__service__pb2.ReconcilePaymentsResponse.SerializeToString,
+            ),
+            'ListDiscrepancies': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDiscrepancies,
+                    request_deserializer=souk_dot_payment_dot_v1_dot_payment__service__pb2.ListDiscrepanciesRequest.FromString,
+                    response_serializer=souk_dot_payment_dot_v1_dot_payment__service__pb2.ListDiscrepanciesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -361,6 +397,60 @@ class PaymentService(object):
             '/souk.payment.v1.PaymentService/HandleProviderEvent',
             souk_dot_payment_dot_v1_dot_payment__service__pb2.HandleProviderEventRequest.SerializeToString,
             souk_dot_payment_dot_v1_dot_payment__service__pb2.HandleProviderEventResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReconcilePayments(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/souk.payment.v1.PaymentService/ReconcilePayments',
+            souk_dot_payment_dot_v1_dot_payment__service__pb2.ReconcilePaymentsRequest.SerializeToString,
+            souk_dot_payment_dot_v1_dot_payment__service__pb2.ReconcilePaymentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDiscrepancies(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/souk.payment.v1.PaymentService/ListDiscrepancies',
+            souk_dot_payment_dot_v1_dot_payment__service__pb2.ListDiscrepanciesRequest.SerializeToString,
+            souk_dot_payment_dot_v1_dot_payment__service__pb2.ListDiscrepanciesResponse.FromString,
             options,
             channel_credentials,
             insecure,

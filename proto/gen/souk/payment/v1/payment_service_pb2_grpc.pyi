@@ -56,6 +56,13 @@ class PaymentServiceStub:
     answer went through. It is only a hint: the provider is asked before
     anything changes. Fails with `SIGNATURE_INVALID`.
     """
+    ReconcilePayments: _grpc.UnaryUnaryMultiCallable[_payment_service_pb2.ReconcilePaymentsRequest, _payment_service_pb2.ReconcilePaymentsResponse]
+    """Compares the payments with the provider's ledger and with the orders, as
+    happens once a day by itself. What has one right answer is repaired; the
+    rest is left to people, see `ListDiscrepancies`.
+    """
+    ListDiscrepancies: _grpc.UnaryUnaryMultiCallable[_payment_service_pb2.ListDiscrepanciesRequest, _payment_service_pb2.ListDiscrepanciesResponse]
+    """Lists what reconciliations have found, the newest first."""
 
 @_typing.type_check_only
 class PaymentServiceAsyncStub(PaymentServiceStub):
@@ -85,6 +92,13 @@ class PaymentServiceAsyncStub(PaymentServiceStub):
     answer went through. It is only a hint: the provider is asked before
     anything changes. Fails with `SIGNATURE_INVALID`.
     """
+    ReconcilePayments: _aio.UnaryUnaryMultiCallable[_payment_service_pb2.ReconcilePaymentsRequest, _payment_service_pb2.ReconcilePaymentsResponse]  # type: ignore[assignment]
+    """Compares the payments with the provider's ledger and with the orders, as
+    happens once a day by itself. What has one right answer is repaired; the
+    rest is left to people, see `ListDiscrepancies`.
+    """
+    ListDiscrepancies: _aio.UnaryUnaryMultiCallable[_payment_service_pb2.ListDiscrepanciesRequest, _payment_service_pb2.ListDiscrepanciesResponse]  # type: ignore[assignment]
+    """Lists what reconciliations have found, the newest first."""
 
 class PaymentServiceServicer(metaclass=_abc_1.ABCMeta):
     """Pays for orders through a provider. A provider that does not answer leaves a
@@ -153,5 +167,24 @@ class PaymentServiceServicer(metaclass=_abc_1.ABCMeta):
         answer went through. It is only a hint: the provider is asked before
         anything changes. Fails with `SIGNATURE_INVALID`.
         """
+
+    @_abc_1.abstractmethod
+    def ReconcilePayments(
+        self,
+        request: _payment_service_pb2.ReconcilePaymentsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_payment_service_pb2.ReconcilePaymentsResponse, _abc.Awaitable[_payment_service_pb2.ReconcilePaymentsResponse]]:
+        """Compares the payments with the provider's ledger and with the orders, as
+        happens once a day by itself. What has one right answer is repaired; the
+        rest is left to people, see `ListDiscrepancies`.
+        """
+
+    @_abc_1.abstractmethod
+    def ListDiscrepancies(
+        self,
+        request: _payment_service_pb2.ListDiscrepanciesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_payment_service_pb2.ListDiscrepanciesResponse, _abc.Awaitable[_payment_service_pb2.ListDiscrepanciesResponse]]:
+        """Lists what reconciliations have found, the newest first."""
 
 def add_PaymentServiceServicer_to_server(servicer: PaymentServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

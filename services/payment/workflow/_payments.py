@@ -17,6 +17,7 @@ from services.mesh.amount import Amount
 from services.payment.domain import (
     Outcome,
     Payment,
+    ProviderOperation,
     ProviderUnavailable,
     Transaction,
     TransactionType,
@@ -85,6 +86,43 @@ class Payments:
         if outcome is None:
             outcome = await self._ask(payment, operation)
         return await self._settle(payment, operation, outcome)
+
+    async def settle(self, payment_id: UUID, provider_key: str) -> Payment:
+        """Finds out what became of any operation of a payment, the open one or an overtaken one.
+
+        Raises PaymentNotFound.
+        """
+        payment = await self._store.get(payment_id)
+        if payment.open_key == provider_key:
+            return await self.resolve(payment_id)
+        operation = payment.last(provider_key)
+        outcome = await self._provider.lookup(provider_key)
+        if operation is None or outcome is None:
+            return payment
+        return await self._settle(payment, operation, outcome)
+
+    async def give_up(self, payment_id: UUID) -> Payment:
+        """Sees to it that an operation which has no answer for long is not asked about for ever.
+
+        An authorization that the provider has not seen is voided: its order was given up long ago.
+        Of anything else the provider alone can say what became of it: if it still does not, it is
+        put off, and in the end left to the reconciliation. Raises PaymentNotFound.
+        """
+        payment = await self._store.get(payment_id)
+        try:
+            if payment.open and payment.open.type is TransactionType.AUTHORIZE:
+                await self._look_up_or_overtake(payment, payment.open)
+            return await self.resolve(payment_id)
+        except ProviderUnavailable:
+            await self._store.put_off(payment_id)
+            raise
+
+    async def adopt(self, payment_id: UUID, operation: ProviderOperation) -> Payment:
+        """Writes down what the provider has done without being asked from here.
+
+        Raises PaymentNotFound, and StateConflict if it can't follow what is written down.
+        """
+        return await self._store.change(payment_id, lambda each, at: each.adopt(operation, at=at))
 
     async def _drive(self, payment: Payment, verb: Verb) -> Payment:
         """Returns the payment once no operation is open and `verb` has nothing left to do."""
