@@ -225,6 +225,8 @@ class Connection(asyncio.Protocol):
         self._keepalive.stop()
         if not self.opened.done():
             self.opened.set_exception(ConnectionError("the server is no gRPC server"))
+            # Who opened it may have failed already; then nobody else asks.
+            self.opened.exception()
         self._retire()
         self._streams.fail()
         self.closed.set()
