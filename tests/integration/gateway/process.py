@@ -19,13 +19,18 @@ class Gateway:
     port: int
     metrics_url: str
     process: asyncio.subprocess.Process
+    events: list[dict[str, Any]]
+    """What it has logged since it serves."""
 
 
 @asynccontextmanager
 async def running(
-    *arguments: str, module: str = "gateway", **environment: str
+    *arguments: str, module: str = "gateway", stderr: int | None = None, **environment: str
 ) -> AsyncIterator[Gateway]:
-    """Runs `gateway serve` on a free port until the block is left."""
+    """Runs `gateway serve` on a free port until the block is left.
+
+    `stderr` is a file descriptor for its errors, which are else the test's own.
+    """
     given = {
         "SOUK_DRAIN_WAIT": "0s",
         "SOUK_LOG_FORMAT": "json",
@@ -35,6 +40,7 @@ async def running(
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", module, "serve", "--listen", "127.0.0.1:0", *arguments),
         stdout=asyncio.subprocess.PIPE,
+        stderr=stderr,
         env={**os.environ, **given},
     )
     assert process.stdout is not None
@@ -42,7 +48,8 @@ async def running(
     try:
         async with asyncio.timeout(20):
             event = await _serving(process.stdout)
-        drain = asyncio.create_task(_discard(process.stdout))
+        events: list[dict[str, Any]] = []
+        drain = asyncio.create_task(_gather(process.stdout, events))
         host, _, port = event["address"].rpartition(":")
         yield Gateway(
             url=f"http://{event['address']}",
@@ -50,6 +57,7 @@ async def running(
             port=int(port),
             metrics_url=f"http://127.0.0.1:{event['metrics_port']}/metrics",
             process=process,
+            events=events,
         )
     finally:
         if process.returncode is None:
@@ -68,9 +76,9 @@ async def _serving(stdout: asyncio.StreamReader) -> dict[str, Any]:
     raise AssertionError("the gateway ended before it served")
 
 
-async def _discard(stdout: asyncio.StreamReader) -> None:
-    async for _ in stdout:
-        pass
+async def _gather(stdout: asyncio.StreamReader, events: list[dict[str, Any]]) -> None:
+    async for line in stdout:
+        events.append(json.loads(line))  # noqa: PERF401  # read by the test meanwhile
 
 
 async def output(*arguments: str) -> tuple[int, str, str]:

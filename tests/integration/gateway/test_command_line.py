@@ -1,6 +1,7 @@
 """`python -m gateway`: what it prints, what it refuses, where descriptors come from."""
 
 import json
+from pathlib import Path
 
 import aiohttp
 import grpc.aio
@@ -179,3 +180,30 @@ async def test_descriptors_come_from_a_server(echo: Echo):
     ):
         answer = await response.json()
         assert ("rooms/1/beds/2", "KIND_ONE") == (answer["text"], answer["kind"])
+
+
+async def test_grpc_is_imported_only_where_it_is_asked_for(
+    echo: Echo, descriptor_file: Path, tmp_path: Path
+):
+    """With the native transport no process has gRPC's own library in memory."""
+    arguments = ("--descriptors", str(descriptor_file), "--upstream", f"*={echo.address}")
+    grpc_by_transport: dict[str, bool] = {}
+    for transport in ("native", "grpc-aio"):
+        imports = tmp_path / transport
+        with imports.open("w") as errors:
+            async with (
+                running(
+                    *(*arguments, "--access", "open", "--transport", transport),
+                    stderr=errors.fileno(),
+                    PYTHONPROFILEIMPORTTIME="1",
+                ) as gateway,
+                aiohttp.ClientSession() as session,
+            ):
+                for path in ("/v1/texts/a", "/v1/resources:watch?count=2", "/readyz", "/docs"):
+                    async with session.get(gateway.url + path) as response:
+                        assert 200 == response.status
+                        await response.read()
+        modules = {line.rpartition("|")[2].strip() for line in imports.read_text().splitlines()}
+        assert "gateway.app" in modules
+        grpc_by_transport[transport] = "grpc" in modules
+    assert {"native": False, "grpc-aio": True} == grpc_by_transport
