@@ -2,15 +2,17 @@
 
     python -m tests.chaos [--seed SEED] [--seconds 1800] [--orders 10000] [--faults a,b] [--list]
 
-It exits with 1 when an invariant is broken. What a run leaves is in a folder that it names.
+It exits with 1 when an invariant is broken, with 2 when it can't begin. What a run leaves is in a
+folder that it names.
 """
 
 import argparse
-import asyncio
 import secrets
 import sys
 import tempfile
 from pathlib import Path
+
+import uvloop
 
 from tests.chaos import report, run
 from tests.chaos.faults import FAULTS
@@ -26,6 +28,9 @@ def main() -> int:
         return 0
     folder = Path(options.folder or tempfile.mkdtemp(prefix="souk-chaos-"))
     folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        _say(f"{folder} is not empty: a run needs a folder of its own")
+        return 2
     plan = Plan(
         folder=folder,
         seed=options.seed,
@@ -37,7 +42,7 @@ def main() -> int:
         settle_seconds=options.settle_seconds,
     )
     _say(f"seed {plan.seed}, everything is kept in {folder}")
-    outcome = asyncio.run(run.run(plan))
+    outcome = uvloop.run(run.run(plan))
     for line in report.lines(plan, outcome):
         _say(line)
     return 0 if outcome.holds else 1

@@ -97,7 +97,7 @@ async def read(
         attempts=list(history.read(told)),
         notes={
             kind: history.notes(told, kind)
-            for kind in ("stocked", "restocked", "last item", "stream lost", "poison")
+            for kind in ("stocked", "last item", "stream lost", "poison", "complaint", "settled")
         },
         baseline=baseline or {},
         usage=usage or {},

@@ -23,7 +23,10 @@ _AGAIN_SECONDS = 0.1
 
 
 class Process:
-    """A program that is kept running. `deaths` counts how often it ended, `kills` by our hand."""
+    """A program that is kept running.
+
+    `deaths` counts how often it ended, `kills` how often we killed it.
+    """
 
     def __init__(self, program: Program) -> None:
         self.program = program
@@ -52,6 +55,7 @@ class Process:
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.wait([self._keeper])
+            self._keeper = None
         if self._process is not None:
             self._send(signal.SIGCONT)
             await programs.stop(self.program, self._process)

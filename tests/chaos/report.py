@@ -26,7 +26,8 @@ def lines(plan: Plan, outcome: Outcome) -> Iterator[str]:
             yield f"    and {len(offenders) - _OFFENDERS} more"
     yield ""
     deaths = ", ".join(f"{name} {count}" for name, count in outcome.deaths.items() if count)
-    yield f"{outcome.orders} orders, {outcome.attempts} attempts, deaths: {deaths or 'none'}"
+    yield f"{outcome.orders} orders, {outcome.attempts} attempts, {outcome.kills} kills by SIGKILL"
+    yield f"processes that ended: {deaths or 'none'}"
     yield f"purchases that a patient client could not bring to an answer: {outcome.unanswered}"
     if outcome.settling is not None:
         yield f"settled after the last fault: {_seconds(outcome)}"

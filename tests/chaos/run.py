@@ -1,7 +1,7 @@
 """One run: a shop, its buyers, the faults, and the books at the end.
 
-    start ─ stock up ─ buyers come ─ measure ─ faults, one lane or several ─ buyers leave ─ settle
-          ─ measure ─ read the books ─ check
+    start ─ stock up ─ buyers come ─ measure ─ faults ─ buyers leave ─ settle ─ measure
+          ─ stop the services ─ read the books ─ check ─ stop the stores
 
 With a list of faults a run injects each once, in that order; with seconds it goes on drawing
 faults, two at a time, until they are over.
@@ -11,7 +11,8 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from tests.chaos.faults import FAULTS
 from tests.chaos.history import History
 from tests.chaos.quiescence import Settling
 from tests.chaos.scene import Scene
+from tests.chaos.sources import Sources
 from tests.chaos.world import World
 
 _LANES = 2
@@ -50,7 +52,12 @@ class Plan:
 
 @dataclass(slots=True, kw_only=True)
 class Outcome:
-    """What came of a run. `injected`: how often each fault was; `broken`: by invariant, by whom."""
+    """What came of a run.
+
+    `injected`: how often each fault was. `failed`: what could not be injected, and why. `broken`:
+    who breaks each invariant. `unanswered`: purchases that a patient client could not bring to an
+    answer. `deaths`: how often each process ended, `kills`: how many of these by SIGKILL of ours.
+    """
 
     injected: Counter[str] = field(default_factory=Counter)
     failed: dict[str, str] = field(default_factory=dict)
@@ -59,6 +66,7 @@ class Outcome:
     attempts: int = 0
     unanswered: int = 0
     deaths: dict[str, int] = field(default_factory=dict)
+    kills: int = 0
     settling: Settling | None = None
 
     @property
@@ -70,17 +78,28 @@ class Outcome:
 
 async def run(plan: Plan) -> Outcome:
     """Does what the plan says."""
+    async with finished(plan) as (outcome, _):
+        return outcome
+
+
+@asynccontextmanager
+async def finished(plan: Plan) -> AsyncIterator[tuple[Outcome, Sources]]:
+    """Does what the plan says, and yields what came of it while the stores still run."""
     outcome = Outcome()
     told = plan.folder / "history.ndjson"
     async with world.running(plan.folder / "data") as shop:
         with History(told) as history:
             baseline = await _open_shop(plan, shop, history, outcome)
-        usage = await resources.measure(_pids(shop), shop.sources.postgres)
+            usage = await resources.measure(_pids(shop), shop.sources.postgres)
+            await shop.close()
+            for name, line in shop.complaints():
+                history.note("complaint", process=name, line=line)
         books = await all_books.read(shop.sources, told, baseline=baseline, usage=usage)
-    outcome.broken = invariants.check(books)
-    outcome.orders = len(books.orders)
-    outcome.deaths = {name: process.deaths for name, process in shop.processes.items()}
-    return outcome
+        outcome.broken = invariants.check(books)
+        outcome.orders = len(books.orders)
+        outcome.deaths = {name: process.deaths for name, process in shop.processes.items()}
+        outcome.kills = sum(process.kills for process in shop.processes.values())
+        yield outcome, shop.sources
 
 
 async def _open_shop(

@@ -159,7 +159,8 @@ class TcpProxy:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._carry(reader, server, self.forward, connection))
                 tasks.create_task(self._carry(answers, writer, self.backward, connection))
-        except* OSError:
+        except* (OSError, RuntimeError):
+            # uvloop's word for a connection that is closed is RuntimeError.
             connection.reset()
         finally:
             self._connections.discard(connection)

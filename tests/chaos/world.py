@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -45,6 +45,16 @@ _OPTIONS = {
     "SOUK_ANNOUNCEMENT_GRACE": "3s",
 }
 _MIGRATE_SECONDS = 120
+
+# By a process that gives up, or of a failure that nobody thought of.
+_NEVER_SAID = (
+    "worker ended",
+    "did not end when",
+    "unhandled error",
+    "never retrieved",
+    "can't be worked on",
+    "can't be resolved",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +112,19 @@ class World:
         async with asyncio.timeout(seconds):
             for process in self.processes.values():
                 await process.ready(seconds=seconds)
+
+    async def close(self) -> None:
+        """Ends the gateway, the services and the payment provider; the stores go on."""
+        for name, process in reversed(list(self.processes.items())):
+            if name not in STORES:
+                await process.stop()
+
+    def complaints(self) -> Iterator[tuple[str, str]]:
+        """Yields what processes said that none may ever say, by their names."""
+        for path in sorted((self.folder.path / "logs").glob("*.log")):
+            for line in path.read_text(errors="replace").splitlines():
+                if any(text in line for text in _NEVER_SAID):
+                    yield path.stem, line[:300]
 
     def _once(self, service: str) -> Path:
         return self.folder.path / f"{service}.failpoint"

@@ -38,6 +38,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     answers.other_bodies_are_refused,
     answers.nobody_read_anothers_data,
     answers.last_items_were_sold_once,
+    usage.no_process_gives_up,
     usage.memory_is_back,
     usage.descriptors_are_back,
     usage.connections_are_back,

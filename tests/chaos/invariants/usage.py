@@ -1,4 +1,4 @@
-"""Resources: what a run took from the machine it gives back."""
+"""Processes: none gives up, and what a run took from the machine it gives back."""
 
 from collections.abc import Iterator
 
@@ -9,6 +9,12 @@ _POOL = 10
 # An allocator keeps some of what a flood took, and caches fill once.
 _MEMORY_FACTOR, _MEMORY_SPARE_MB = 1.5, 48
 _DESCRIPTORS_SPARE = 24
+
+
+def no_process_gives_up(books: Books) -> Iterator[str]:
+    """No worker of a process ends by itself, and no failure goes unseen, whatever is done to it."""
+    for note in books.notes["complaint"]:
+        yield f"{note['process']}: {note['line']}"
 
 
 def memory_is_back(books: Books) -> Iterator[str]:
