@@ -6,23 +6,17 @@ Services decide again, on what they alone know; what is refused here does not re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final
 
-from gateway.settings import NAME
 from gateway.transcoding.descriptors import Descriptors, Faults, Method
-from gateway.transcoding.errors import Headers, StatusError
 from gateway.transcoding.terms import Admit, Terms
 from services.mesh import policy
-from services.mesh.access_token import Verifier
-from services.mesh.errors import DomainError
-from services.mesh.identity import Caller
-from services.mesh.interceptors.identity import AuthorizationMalformed
-from services.mesh.interceptors.policy import admission
 from services.mesh.policy import ContractError
-from services.mesh.status import status_from_error
 from souk.mesh.v1.policy_pb2 import Access
 
-_DOMAIN: Final = "gateway.souk"
 _OPEN_SECONDS: Final = 60.0
 _FOR_PEOPLE: Final = frozenset({Access.ACCESS_USER, Access.ACCESS_ROLE})
+
+Admitting = Callable[[policy.Method], Admit]
+"""Makes what admits callers to a method that is for people."""
 
 
 def read_policies(descriptors: Descriptors, bound: Collection[str]) -> Mapping[str, policy.Method]:
@@ -66,7 +60,7 @@ def roles_of(descriptors: Descriptors, method: Method) -> Sequence[str] | None:
 
 
 def terms_by_policy(
-    policies: Mapping[str, policy.Method], verifier: Verifier
+    policies: Mapping[str, policy.Method], admitting: Admitting
 ) -> Callable[[Method], Terms]:
     """Makes the terms of each method out of its policy."""
 
@@ -74,7 +68,7 @@ def terms_by_policy(
         found = policies[method.path]
         return Terms(
             deadline_seconds=found.deadline,
-            admit=_admit(found, verifier) if found.access in _FOR_PEOPLE else None,
+            admit=admitting(found) if found.access in _FOR_PEOPLE else None,
         )
 
     return terms
@@ -84,26 +78,3 @@ def open_terms(method: Method) -> Terms:
     """Makes the terms of a method without a policy: everybody, and a minute unless it streams."""
     streams = method.client_streaming or method.server_streaming
     return Terms(deadline_seconds=None if streams else _OPEN_SECONDS)
-
-
-def _admit(method: policy.Method, verifier: Verifier) -> Admit:
-    admit = admission(method, frozenset({NAME}))
-
-    async def check(headers: Headers) -> None:
-        try:
-            admit(await _caller(headers, verifier))
-        except DomainError as error:
-            raise StatusError(status_from_error(error, _DOMAIN)) from None
-
-    return check
-
-
-async def _caller(headers: Headers, verifier: Verifier) -> Caller:
-    values = [value for name, value in headers if name == b"authorization"]
-    if not values:
-        return Caller(service=NAME)
-    scheme, _, token = values[0].decode("latin-1").partition(" ")
-    if len(values) > 1 or scheme.lower() != "bearer" or not token:
-        raise AuthorizationMalformed("give one bearer token")
-    person = await verifier.verify(token)
-    return Caller(service=NAME, subject=person.subject, roles=person.roles, session=person.session)

@@ -8,24 +8,20 @@ all that the mesh puts before a servicer, and `--upstream` names the address
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Final
+from functools import partial
 
 from gateway import clients, composition, routes, serving, storefront
-from gateway.clients import Upstreams
+from gateway.access import Admitting
 from gateway.composition import Composition
 from gateway.contracts import Sources
 from gateway.pages import Pages
 from gateway.reload import Reloader, Served
 from gateway.settings import NAME, GatewaySettings, Options
-from gateway.transcoding.errors import StatusError
-from gateway.transcoding.transport import Call
+from gateway.transcoding.transport import Transport
 from gateway.trust import Trust, read_trust
-from services.mesh import jwks, logs, metrics, traces
-from services.mesh.access_token import Verifier
-
-_KEYS_SECONDS: Final = 2.0
+from services.mesh import logs, metrics, traces
 
 
 async def run(options: Options, environment: GatewaySettings) -> int:
@@ -52,9 +48,9 @@ async def _serve(
     issuer = environment.jwks_method.removeprefix("/").partition("/")[0]
     async with clients.opened(options, trust, also=[issuer]) as upstreams:
         pages = Pages()
-        verifier = _verifier(environment, upstreams, issuer)
+        admitting = _admitting(options, environment, partial(upstreams.transport, issuer))
         served = Served(
-            Composition(options, environment, upstreams, verifier, pages), upstreams, pages
+            Composition(options, environment, upstreams, admitting, pages), upstreams, pages
         )
         reloader = Reloader(sources, served, options.reflect_seconds)
         plan = await reloader.first()
@@ -92,21 +88,12 @@ async def _beside(
             yield port
 
 
-def _verifier(environment: GatewaySettings, upstreams: Upstreams, issuer: str) -> Verifier:
-    """Makes what verifies access tokens, by the keys that the mesh's `issuer` publishes."""
+def _admitting(
+    options: Options, environment: GatewaySettings, issuer: Callable[[], Transport]
+) -> Admitting | None:
+    """Gives what admits people, where policies say that they must show who they are."""
+    if options.access == "open":
+        return None
+    from gateway import tokens  # noqa: PLC0415  # imports what verifies signatures
 
-    async def ask() -> bytes:
-        call = Call(path=environment.jwks_method, timeout_seconds=_KEYS_SECONDS)
-        try:
-            return (await upstreams.transport(issuer).unary(call, b"")).message
-        except StatusError as error:
-            raise jwks.NotAnswered(str(error)) from error
-        except KeyError:
-            raise jwks.NotAnswered(f"{issuer}: no --upstream serves it") from None
-
-    keys = jwks.KeySet(jwks.remote_keys(ask))
-    verifier = Verifier(
-        keys.key, issuer=environment.token_issuer, audience=environment.token_audience
-    )
-    keys.on_withdrawal(verifier.forget)
-    return verifier
+    return tokens.admitting(environment, issuer)

@@ -19,7 +19,7 @@ from gateway.transcoding.descriptors import Descriptors, Faults
 from gateway.transcoding.transport import Transport
 from gateway.trust import Trust
 from gateway.upstream import Closing, ServiceConfig, Upstream
-from services.mesh.interceptors.identity import SERVICE_KEY
+from services.mesh.identity import SERVICE_KEY
 from services.mesh.service_config import service_config
 
 _RENEWAL_SECONDS: Final = 10.0

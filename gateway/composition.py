@@ -12,6 +12,7 @@ from functools import partial
 from typing import Final
 
 from gateway import access, clients, cors, rpcs
+from gateway.access import Admitting
 from gateway.clients import Upstreams
 from gateway.contracts import Contracts
 from gateway.openapi import document
@@ -26,7 +27,6 @@ from gateway.transcoding.secrets import methods_with_secrets
 from gateway.transcoding.terms import Terms
 from gateway.transcoding.transcoder import Options as TranscoderOptions
 from gateway.transcoding.transcoder import Transcoder
-from services.mesh.access_token import Verifier
 
 # What only the mesh may say of a caller.
 _DENIED_METADATA: Final = re.compile(r"x-souk-.*")
@@ -61,14 +61,14 @@ class Composition:
         options: Options,
         environment: GatewaySettings,
         upstreams: Upstreams,
-        verifier: Verifier,
+        admitting: Admitting | None,
         pages: Pages,
     ) -> None:
-        """`verifier` is for access tokens, where policies ask for them."""
+        """`admitting` admits people, as policies ask for it; None enforces no policy."""
         self._options = options
         self._cors_origins = environment.cors_origins
         self._upstreams = upstreams
-        self._verifier = verifier
+        self._admitting = admitting
         self._pages = pages
 
     def plan(self, contracts: Contracts) -> Plan:
@@ -78,11 +78,11 @@ class Composition:
         services = rpcs.services(options, contracts.descriptors, contracts.services())
         methods = [each for each in contracts.descriptors.methods if each.service in services]
         clients.check_upstreams(options, services)
-        if options.access == "policy":
+        if self._admitting is not None:
             policies = access.read_policies(contracts.descriptors, services)
             methods = [each for each in methods if access.is_public(policies, each)]
             access.check_public(policies, [binding.method for binding in contracts.bindings])
-            terms = access.terms_by_policy(policies, self._verifier)
+            terms = access.terms_by_policy(policies, self._admitting)
         return Plan(contracts=contracts, services=services, methods=methods, terms=terms)
 
     def handler(self, plan: Plan) -> Handler:

@@ -3,11 +3,14 @@
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gateway.settings import Options
 from gateway.transcoding.descriptors import Faults
 from gateway.transcoding.transport.native import tls
-from services.mesh.certificates import CredentialFiles, Credentials
+
+if TYPE_CHECKING:
+    from services.mesh.certificates import CredentialFiles, Credentials
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,15 +21,15 @@ class Trust:
     """
 
     ca: bytes
-    files: CredentialFiles | None = None
+    files: "CredentialFiles | None" = None
     certificate: Path | None = None
     key: Path | None = None
 
-    def known(self) -> Credentials | None:
+    def known(self) -> "Credentials | None":
         """Reads the files. Raises OSError or ValueError if they cannot be used."""
         return self.files.read() if self.files is not None else None
 
-    def context(self, known: Credentials | None) -> ssl.SSLContext:
+    def context(self, known: "Credentials | None") -> ssl.SSLContext:
         """Gives what new connections are made with. Raises OSError."""
         if known is None:
             return tls.client_context(self.ca)
@@ -37,6 +40,8 @@ def read_trust(options: Options) -> Trust | None:
     """Reads the TLS files of the command line; None means plaintext. Raises Faults."""
     if options.upstream_ca is None:
         return None
+    from services.mesh.certificates import CredentialFiles  # noqa: PLC0415  # imports X.509
+
     try:
         if options.upstream_cert is None or options.upstream_key is None:
             return Trust(ca=options.upstream_ca.read_bytes())

@@ -4,7 +4,7 @@ gRPC's own library is imported only where it was asked for (`--transport grpc-ai
 """
 
 from collections.abc import Coroutine, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gateway.settings import Options
 from gateway.transcoding.errors import Metadata
@@ -12,7 +12,9 @@ from gateway.transcoding.transport import Transport
 from gateway.transcoding.transport.native import NativeTransport, Target
 from gateway.trust import Trust
 from services.mesh.address import host_and_port
-from services.mesh.certificates import Credentials
+
+if TYPE_CHECKING:
+    from services.mesh.certificates import Credentials
 
 Closing = Coroutine[Any, Any, None]
 """Closes what no new call goes over, when the calls under way have ended or the time is up."""
@@ -33,7 +35,7 @@ class Upstream(Protocol):
         """Lets calls from now on be made by another service config."""
         ...
 
-    def renew(self, known: Credentials | None, grace_seconds: float) -> Closing:
+    def renew(self, known: "Credentials | None", grace_seconds: float) -> Closing:
         """Lets calls from now on go over connections with other certificates. Raises OSError."""
         ...
 
@@ -51,7 +53,7 @@ class NativeUpstream:
         config: ServiceConfig,
         metadata: Metadata,
         trust: Trust | None,
-        known: Credentials | None,
+        known: "Credentials | None",
     ) -> None:
         """`metadata` goes with every call; `known` is what is shown. Raises OSError."""
         self._address = address
@@ -67,7 +69,7 @@ class NativeUpstream:
         """Lets calls from now on be made by another service config."""
         self._native.configure(config)
 
-    def renew(self, known: Credentials | None, grace_seconds: float) -> Closing:
+    def renew(self, known: "Credentials | None", grace_seconds: float) -> Closing:
         """Lets calls from now on go over connections with other certificates."""
         return self._native.renew(self._target(known)).close(grace_seconds)
 
@@ -75,7 +77,7 @@ class NativeUpstream:
         """Hangs up."""
         await self._native.close()
 
-    def _target(self, known: Credentials | None) -> Target:
+    def _target(self, known: "Credentials | None") -> Target:
         name, port = host_and_port(self._address)
         context = self._trust.context(known) if self._trust is not None else None
         return Target(name=name, port=port, context=context)
@@ -88,7 +90,7 @@ def opened(
     config: ServiceConfig,
     metadata: Metadata,
     trust: Trust | None,
-    known: Credentials | None,
+    known: "Credentials | None",
 ) -> Upstream:
     """Opens an upstream by the transport of the command line. Raises OSError."""
     if options.transport == "native":

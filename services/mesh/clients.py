@@ -20,7 +20,7 @@ from services.mesh import certificates, tls
 from services.mesh.app import Mesh
 from services.mesh.channel import MeshChannel
 from services.mesh.errors import RemoteError
-from services.mesh.interceptors.identity import SERVICE_KEY
+from services.mesh.identity import SERVICE_KEY
 from services.mesh.service_config import service_config
 from services.mesh.settings import MeshSettings
 from services.mesh.status import error_from_call

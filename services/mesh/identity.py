@@ -3,6 +3,9 @@
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+SERVICE_KEY = "x-souk-service"
+"""The metadata by which a peer says who it is, where TLS is off."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:

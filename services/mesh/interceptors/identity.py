@@ -13,12 +13,11 @@ from typing import Any
 from services.mesh import served_call
 from services.mesh.access_token import Person, Verifier
 from services.mesh.errors import DomainError, Unauthenticated
-from services.mesh.identity import Caller, serve_as
+from services.mesh.identity import SERVICE_KEY, Caller, serve_as
 from services.mesh.interceptors import Context, Handler, Interceptor
 from services.mesh.policy import Method
 from souk.mesh.v1.policy_pb2 import Access
 
-SERVICE_KEY = "x-souk-service"
 DEVELOPER = "developer"
 
 _TRUST_DOMAIN = "spiffe://souk/"
