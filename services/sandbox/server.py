@@ -60,7 +60,7 @@ class Server:
             web.post("/v1/authorizations", self._authorize),
             web.post("/v1/captures", self._performing(commands.capture)),
             web.post("/v1/voids", self._performing(commands.void)),
-            web.post("/v1/refunds", self._performing(commands.refund)),
+            web.post("/v1/refunds", self._refund),
             web.get("/v1/operations", self._page),
             web.get("/v1/operations/{key}", self._look_up),
             web.get("/v1/ledger", self._list),
@@ -78,6 +78,19 @@ class Server:
         if first and behaviour.events and self._webhook and command.payment:
             self._webhook.tell(command.payment, times=behaviour.events)
         return _answer(operation)
+
+    async def _refund(self, request: web.Request) -> web.StreamResponse:
+        command = await _command(request, commands.refund)
+        token = await self._token_behind(command.follows)
+        accepted = tokens.behaviour(token or "").refundable
+        operation, _ = await self._ledger.perform(command, accepted=accepted)
+        return _answer(operation)
+
+    async def _token_behind(self, capture: str | None) -> str | None:
+        """Returns the token that was authorized for a capture; None if there is no such capture."""
+        taken = await self._ledger.find(capture or "")
+        authorization = await self._ledger.find((taken and taken.command.follows) or "")
+        return authorization.command.token if authorization else None
 
     def _performing(self, parse: _Parse) -> _Handler:
         async def perform(request: web.Request) -> web.StreamResponse:

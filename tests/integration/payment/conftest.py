@@ -169,6 +169,7 @@ class Shop:
     service: PaymentServicer
     app: App
     orders: list[UUID]
+    database_url: str
 
     def order(self) -> str:
         """Returns the id of a new order."""
@@ -236,7 +237,12 @@ async def shop(settings: Settings, sandbox: Sandbox) -> AsyncIterator[Shop]:
     async with open_mesh("payment", settings) as mesh, app.build(settings, mesh) as built:
         (service,) = built.servicers.values()
         assert isinstance(service, PaymentServicer)
-        made = Shop(service=service, app=built, orders=[])
+        made = Shop(
+            service=service,
+            app=built,
+            orders=[],
+            database_url=settings.database_url.reveal(),
+        )
         yield made
         await _balance(settings, sandbox, made.orders)
 

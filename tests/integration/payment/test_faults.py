@@ -12,6 +12,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import aiohttp
+import asyncpg
 import grpc
 import grpc.aio
 import pytest
@@ -33,9 +34,17 @@ from souk.payment.v1 import payment_pb2
 from souk.payment.v1 import payment_service_pb2 as pb
 from souk.payment.v1.payment_service_pb2_grpc import PaymentServiceStub
 
-from .conftest import WEBHOOK_SECRET, Sandbox, Shop, authorize_request, support
+from .conftest import API_KEY, WEBHOOK_SECRET, Sandbox, Shop, authorize_request, support
 
 CHARGED = "tok_charge_then_timeout"
+
+_DUE = """
+    SELECT CASE
+        WHEN resolve_at = 'infinity' THEN 'never'
+        WHEN resolve_at > now() + interval '50 minutes' THEN 'in an hour'
+        ELSE 'soon'
+    END FROM payments WHERE payment_id = $1
+"""
 
 
 @asynccontextmanager
@@ -122,6 +131,66 @@ async def test_workers_share_the_work(shop: Shop, settings: Settings):
     taken = [{due.payment_id for due in claim} for claim in (while_locked, *claims)]
     assert expected == [UUID(payment_id) in each for each in taken]
     await shop.void(order)
+
+
+async def test_a_silent_provider_is_not_asked_for_ever(
+    shop: Shop, sandbox: Sandbox, settings: Settings
+):
+    """After minutes it is asked hourly, after a day no more; whoever wants the answer gets it."""
+    order = shop.order()
+    payment_id = UUID((await shop.authorize(order=order)).payment_id)
+    headers = {"Authorization": f"Bearer {API_KEY}"}
+    due = []
+    async with (
+        database.pool(settings.database_url.reveal()) as db,
+        aiohttp.ClientSession(sandbox.url, headers=headers) as session,
+        db.connection() as conn,
+    ):
+        store = PaymentStore(db, resolve_after=timedelta(0))
+        second = timedelta(seconds=1)
+        provider = SandboxProvider(session, timeout=second, lookup_timeout=second)
+        os.kill(sandbox.pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(ProviderUnavailable):
+                await shop.capture(str(payment_id))
+            for age in ("10 minutes", "20 minutes", "2 days"):
+                await conn.execute(
+                    "UPDATE payments SET resolve_at = now(),"
+                    " update_time = now() - $2::text::interval WHERE payment_id = $1",
+                    payment_id,
+                    age,
+                )
+                (claimed,) = [x for x in await store.claim_due(100) if x.payment_id == payment_id]
+                if claimed.is_overdue:
+                    with pytest.raises(ProviderUnavailable):
+                        await Payments(store=store, provider=provider).give_up(payment_id)
+                due.append(await conn.fetchval(_DUE, payment_id))
+        finally:
+            os.kill(sandbox.pid, signal.SIGCONT)
+        unanswered = await store.unanswered()
+
+    assert due == ["soon", "in an hour", "never"]
+    assert (unanswered.left_alone, unanswered.seconds > 86400) == (1, True)
+    assert (await shop.capture(str(payment_id))).state == payment_pb2.PAYMENT_STATE_CAPTURED
+
+
+async def test_an_authorization_nobody_voids_is_given_up(shop: Shop, sandbox: Sandbox, eventually):
+    """One that the provider never saw is voided by the worker when its order can't want it."""
+    order, payment_id = await authorize_unknown(shop, "tok_hang")
+    conn = await asyncpg.connect(shop.database_url)
+    await conn.execute(
+        "UPDATE payments SET resolve_at = now(), update_time = now() - interval '20 minutes'"
+        " WHERE payment_id = $1",
+        UUID(payment_id),
+    )
+    await conn.close()
+
+    async def is_voided() -> bool:
+        return await shop.state(order) == "VOIDED"
+
+    async with resolving(shop):
+        await eventually(is_voided)
+    assert await sandbox.ledger(payment_id) == [("void", None)]
 
 
 @pytest.mark.parametrize("step", ["capture", "void", "refund"])

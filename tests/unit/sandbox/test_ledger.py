@@ -122,3 +122,14 @@ def test_unknown_tokens_are_declined():
     """Only the tokens of the table are good for money."""
     assert tokens.behaviour("tok_ok").accepted
     assert not tokens.behaviour("tok_of_somebody").accepted
+
+
+def test_the_ledger_is_read_page_by_page(ledger: Ledger):
+    """From a time on, in the order of what was done, without gaps."""
+    keys = [f"a{number}" for number in range(5)]
+    run(ledger, *(command("authorization", key) for key in keys))
+    since = ledger.operations()[1].create_time
+    first = ledger.page(since=since, after=0, size=3)
+    rest = ledger.page(since=since, after=first[-1][0], size=3)
+
+    assert [each.command.key for _, each in (*first, *rest)] == keys[1:]
