@@ -95,7 +95,9 @@ class Database:
         if is_lost(conn):
             # Else the pool warns of listeners that nobody could remove any more.
             _terminate(conn)
-        await self._pool.release(conn, timeout=_CLOSE_SECONDS)
+        # If it is lost now, what was done with it stays done, and the pool lets go of it.
+        with suppress(*_ASYNCPG, OSError):
+            await self._pool.release(conn, timeout=_CLOSE_SECONDS)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:

@@ -11,7 +11,7 @@ import pytest
 from services.local import ports
 from services.local.stores import postgres
 from services.mesh import database
-from services.mesh.database import Database
+from services.mesh.database import Connection, Database
 from services.mesh.errors import Aborted, DeadlineExceeded, Unavailable
 
 
@@ -103,15 +103,28 @@ async def test_lost_connection(db: Database) -> None:
     assert await count(db) == 2
 
 
+def say_farewell(conn: Connection) -> None:
+    """Gives the connection what a server sends that ends it, which has not closed it yet."""
+    fields = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0"
+    message = b"E" + (len(fields) + 4).to_bytes(4) + fields
+    conn._protocol.data_received(message)  # type: ignore[union-attr]  # noqa: SLF001 - as from the net
+
+
 async def test_farewell(db: Database) -> None:
     """A connection that the server has given up, and not yet closed, ends as Unavailable."""
-    fields = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0"
-    farewell = b"E" + (len(fields) + 4).to_bytes(4) + fields
     with pytest.raises(Unavailable):
         async with db.transaction() as conn:
-            conn._protocol.data_received(farewell)  # type: ignore[union-attr]  # noqa: SLF001 - what the server would send
+            say_farewell(conn)
             await conn.execute("INSERT INTO t VALUES (3, 0)")
     assert await count(db) == 2
+
+
+async def test_lost_when_given_back(db: Database) -> None:
+    """A connection that is lost after its work keeps nobody from the result."""
+    async with db.connection() as conn:
+        await conn.execute("INSERT INTO t VALUES (3, 0)")
+        say_farewell(conn)
+    assert await count(db) == 3
 
 
 async def test_own_reason(db: Database) -> None:
