@@ -70,3 +70,16 @@ async def test_a_purchase_without_an_answer_can_be_cancelled(
     await eventually(cancelled, seconds=40)
     paid = await payment(shop, order)
     assert paid["state"] == "PAYMENT_STATE_VOIDED"
+
+
+async def test_money_that_is_not_given_back_is_told_of(shop: Shop, eventually: Eventually) -> None:
+    """The provider refuses the refund: the order ends all the same, and says so."""
+    order = await buy(shop, "tok_no_refund")
+
+    async def cancelled() -> Any:
+        found = await shop.post(f"/v1/orders/{order['orderId']}:cancel", {})
+        return found if found["state"] == "ORDER_STATE_CANCELLED" else None
+
+    found = await eventually(cancelled, seconds=40)
+    assert found["refundRefused"]
+    assert (await payment(shop, order))["state"] == "PAYMENT_STATE_CAPTURED"
