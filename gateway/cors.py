@@ -14,7 +14,11 @@ from gateway.transcoding.http import (
 )
 
 _ANY: Final = "*"
-_EXPOSED: Final = b"etag, retry-after, www-authenticate, x-request-id"
+# Metadata of answers may have any name. Some clients know no asterisk, and want these.
+_EXPOSED: Final = (
+    b"*, etag, retry-after, www-authenticate, x-request-id"
+    b", grpc-status, grpc-message, grpc-status-details-bin"
+)
 _METHODS: Final = b"DELETE, GET, HEAD, PATCH, POST, PUT"
 _MAX_AGE_SECONDS: Final = b"600"
 

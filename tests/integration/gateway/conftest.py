@@ -33,6 +33,8 @@ class Answer:
     json: Any
 
 
+_JSON = ("application/json", "application/problem+json", "application/openapi+json")
+
 Http = Callable[..., Awaitable[Answer]]
 
 
@@ -66,8 +68,8 @@ def descriptor_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def gateway(upstream: Echo, descriptor_file: Path) -> AsyncIterator[Gateway]:
     """Runs the gateway."""
     arguments = ("--descriptors", str(descriptor_file), "--upstream", f"*={upstream.address}")
-    environment = {"SOUK_CORS_ORIGINS": "https://shop.example"}
-    async with running(*arguments, "--access", "open", **environment) as started:
+    origins = "https://shop.example"
+    async with running(*arguments, "--access", "open", SOUK_CORS_ORIGINS=origins) as started:
         yield started
 
 
@@ -90,7 +92,7 @@ def http(gateway: Gateway, session: aiohttp.ClientSession) -> Http:
         url = URL(gateway.url + target, encoded=True)
         async with session.request(method, url, allow_redirects=False, **options) as response:
             body = await response.read()
-            is_json = response.content_type.endswith(("/json", "+json")) and body != b""
+            is_json = response.content_type in _JSON and body != b""
             if "content-encoding" in response.headers:
                 is_json = False
             return Answer(
