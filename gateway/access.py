@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from gateway.transcoding.descriptors import Descriptors, Faults, Method
-from gateway.transcoding.terms import Admit, Terms
+from gateway.transcoding.terms import Admission, Terms
 from services.mesh import policy
 from services.mesh.policy import ContractError
 from souk.mesh.v1.policy_pb2 import Access
@@ -15,7 +15,7 @@ from souk.mesh.v1.policy_pb2 import Access
 _OPEN_SECONDS: Final = 60.0
 _FOR_PEOPLE: Final = frozenset({Access.ACCESS_USER, Access.ACCESS_ROLE})
 
-Admitting = Callable[[policy.Method], Admit]
+Admitting = Callable[[policy.Method], Admission]
 """Makes what admits callers to a method that is for people."""
 
 
@@ -66,10 +66,8 @@ def terms_by_policy(
 
     def terms(method: Method) -> Terms:
         found = policies[method.path]
-        return Terms(
-            deadline_seconds=found.deadline,
-            admit=admitting(found) if found.access in _FOR_PEOPLE else None,
-        )
+        admission = admitting(found) if found.access in _FOR_PEOPLE else None
+        return Terms(deadline_seconds=found.deadline, admission=admission)
 
     return terms
 

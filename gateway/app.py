@@ -14,14 +14,15 @@ from functools import partial
 
 from gateway import clients, composition, routes, serving, storefront
 from gateway.access import Admitting
-from gateway.composition import Composition
+from gateway.composition import Composition, Plan
 from gateway.contracts import Sources
 from gateway.pages import Pages
 from gateway.reload import Reloader, Served
+from gateway.request_metrics import RequestMetrics
 from gateway.settings import NAME, GatewaySettings, Options
 from gateway.transcoding.transport import Transport
 from gateway.trust import Trust, read_trust
-from services.mesh import logs, metrics, traces
+from services.mesh import logs, traces
 
 
 async def run(options: Options, environment: GatewaySettings) -> int:
@@ -47,17 +48,16 @@ async def _serve(
 ) -> None:
     issuer = environment.jwks_method.removeprefix("/").partition("/")[0]
     async with clients.opened(options, trust, also=[issuer]) as upstreams:
-        pages = Pages()
+        pages, requests = Pages(), RequestMetrics()
         admitting = _admitting(options, environment, partial(upstreams.transport, issuer))
-        served = Served(
-            Composition(options, environment, upstreams, admitting, pages), upstreams, pages
-        )
+        composed = Composition(options, environment, upstreams, admitting, pages, metrics=requests)
+        served = Served(composed, upstreams, pages)
         reloader = Reloader(sources, served, options.reflect_seconds)
         plan = await reloader.first()
         listening = serving.bind(options.listen)
         await served.serve(plan)
-        is_ours = storefront.SERVICE in plan.services
-        async with _beside(options, environment, has_storefront=is_ours) as metrics_port:
+        has_storefront = _has_storefront(options, environment, plan)
+        async with _beside(environment, requests, has_storefront=has_storefront) as metrics_port:
             watching = asyncio.create_task(reloader.watch(), name="contracts")
             try:
                 await serving.answer_until_signal(
@@ -67,17 +67,28 @@ async def _serve(
                 watching.cancel()
 
 
+def _has_storefront(options: Options, environment: GatewaySettings, plan: Plan) -> bool:
+    """Says whether the storefront's upstream is this process."""
+    address = clients.address_of(options, storefront.SERVICE)
+    return storefront.SERVICE in plan.services and address == environment.listen
+
+
 @asynccontextmanager
 async def _beside(
-    options: Options, environment: GatewaySettings, *, has_storefront: bool
+    environment: GatewaySettings, requests: RequestMetrics, *, has_storefront: bool
 ) -> AsyncIterator[int | None]:
-    """Runs what is beside HTTP: /metrics, and the storefront if its upstream is ourselves.
+    """Runs what is beside HTTP: /metrics where it is asked for, and the storefront.
 
     Yields the port of /metrics, unless the storefront serves it.
     """
-    address = clients.address_of(options, storefront.SERVICE)
-    if has_storefront and address == environment.listen:
-        # Only now: with it comes gRPC's own library.
+    if not has_storefront and environment.metrics_listen is None:
+        yield None
+        return
+    # Only now: with these come Prometheus' client and gRPC's own library.
+    from services.mesh import metrics  # noqa: PLC0415
+
+    metrics.publish(requests.collect)
+    if has_storefront:
         from gateway.storefront import app  # noqa: PLC0415
         from services.mesh import run as mesh_run  # noqa: PLC0415
 

@@ -17,6 +17,7 @@ from gateway.clients import Upstreams
 from gateway.contracts import Contracts
 from gateway.openapi import document
 from gateway.pages import Pages, ReadinessCheck
+from gateway.request_metrics import RequestMetrics
 from gateway.settings import GatewaySettings, Options
 from gateway.telemetry import told
 from gateway.transcoding import compression
@@ -63,6 +64,8 @@ class Composition:
         upstreams: Upstreams,
         admitting: Admitting | None,
         pages: Pages,
+        *,
+        metrics: RequestMetrics,
     ) -> None:
         """`admitting` admits people, as policies ask for it; None enforces no policy."""
         self._options = options
@@ -70,6 +73,7 @@ class Composition:
         self._upstreams = upstreams
         self._admitting = admitting
         self._pages = pages
+        self._metrics = metrics
 
     def plan(self, contracts: Contracts) -> Plan:
         """Decides what is served and for whom. Raises Faults for what cannot be."""
@@ -109,7 +113,7 @@ class Composition:
         )
         handler = _compressed(by_name.before(transcoder.handle), secret)
         handler = self._pages.before(cors.allowing(handler, self._cors_origins))
-        return told(handler, codec)
+        return told(handler, codec, self._metrics)
 
     def document(self, plan: Plan) -> bytes:
         """Writes the OpenAPI document as JSON."""

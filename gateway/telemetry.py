@@ -1,29 +1,32 @@
-"""Tells of every request: one log line, the metrics, the span, and `x-request-id` in the answer.
+"""Tells of requests: the metrics, the span, a log line, and `x-request-id` in the answer.
 
-    {"event":"request","method":"GET","rpc":"souk.order.v1.OrderService.GetOrder","status":200,..}
-    http_server_requests_total            method, rpc, status
-    http_server_request_duration_seconds  method, rpc
+    {"event":"request","method":"GET","rpc":"souk.order.v1.OrderService.GetOrder","status":503,..}
 
-No line holds a path, a query or anything of a body. The trace begins here, or goes on from the
-client's `traceparent`, and is handed on with the call. What nobody foresaw is answered here, as
-INTERNAL with an id under which the log has the rest.
+Every request is counted. A line is written of those that somebody will look for: failed, slow, or
+sampled for a trace; of all others at level `debug`, as the services have a line of each call under
+the same request id (docs/decisions/0073). No line holds a path, a query or anything of a body.
+
+The trace begins here, or goes on from the client's `traceparent`, and is handed on with the call.
+One that is not sampled costs ids and no span; a client's `traceparent` then goes on as it is, which
+W3C Trace Context leaves to who does not record. What nobody foresaw is answered here, as INTERNAL
+with an id under which the log has the rest.
 """
 
-import asyncio
+import logging
 import re
 import time
-from functools import cache
+from asyncio import Future
 from typing import Final
 
 import structlog
 import uuid_utils
 from google.rpc import code_pb2, status_pb2
-from opentelemetry import trace
-from opentelemetry.trace import Span
-from prometheus_client import Counter, Histogram
+from opentelemetry.trace import Span, StatusCode
 
+from gateway.request_metrics import RequestMetrics
 from gateway.transcoding.codec import Codec
-from gateway.transcoding.errors import StatusError
+from gateway.transcoding.derived import Derived
+from gateway.transcoding.errors import Headers, StatusError
 from gateway.transcoding.http import (
     Answer,
     ClientGone,
@@ -37,105 +40,150 @@ from services.mesh import served_call, traces
 
 _REQUEST_ID: Final = b"x-request-id"
 _TRACEPARENT: Final = traces.TRACEPARENT.encode()
+_TRACESTATE: Final = b"tracestate"
+_READ: Final = frozenset({_REQUEST_ID, _TRACEPARENT, _TRACESTATE})
 # RFC 9110 section 9 and RFC 5789; what else a client invents is counted as one.
 _METHODS: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 _CLIENTS_FAULT: Final = 400
 _SERVERS_FAULT: Final = 500
+_SLOW_SECONDS: Final = 1.0
 
-_REQUESTS = Counter("http_server_requests", "Answered requests.", ("method", "rpc", "status"))
-_SECONDS = Histogram(
-    "http_server_request_duration_seconds",
-    "Time until the answer begins.",
-    ("method", "rpc"),
-    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
-)
 _log = structlog.get_logger(__name__)
 _is_request_id = re.compile(r"[!-~]{1,128}").fullmatch
 
 
-def told(handler: Handler, codec: Codec) -> Handler:
-    """Tells of every request that `handler` answers."""
+def told(handler: Handler, codec: Codec, metrics: RequestMetrics) -> Handler:
+    """Tells of every request that `handler` answers. The log is to be configured before."""
+    tells_all = _log.is_enabled_for(logging.DEBUG)
 
     def handle(request: HttpRequest) -> Answer:
-        return asyncio.get_running_loop().create_task(answer(request))
-
-    async def answer(request: HttpRequest) -> HttpResponse:
-        begin = time.perf_counter()
-        request_id = _request_id(request)
-        served_call.name(request_id)
-        span = traces.server_span(request.method, _context(request))
-        _hand_on(request, request_id, span)
+        visit = _Visit(request, codec, metrics, tells_all=tells_all)
+        token = served_call.name(visit.request_id)
         try:
-            given = handler(request)
-            response = given if isinstance(given, HttpResponse) else await given
-        except (ClientGone, asyncio.CancelledError):
-            traces.end(span, "CANCELLED", is_error=False)
+            answer = handler(request)
+        except ClientGone:
+            visit.leave()
             raise
         except Exception as error:  # noqa: BLE001  # the last place that can answer
-            response = _unforeseen(error, request, request_id, codec)
-        response.headers.append((_REQUEST_ID, request_id.encode()))
-        _tell(request, response, span, time.perf_counter() - begin)
-        return response
+            answer = visit.unforeseen(error)
+        finally:
+            served_call.forget(token)
+        if isinstance(answer, HttpResponse):
+            return visit.told(answer)
+        derived = Derived(answer, visit.outcome)
+        if visit.span is not None:
+            derived.add_done_callback(visit.on_done)
+        return derived
 
     return handle
 
 
-def _request_id(request: HttpRequest) -> str:
-    given = header(request.headers, _REQUEST_ID)
-    return given if given and _is_request_id(given) else str(uuid_utils.uuid7())
+class _Visit:
+    """One request."""
 
-
-def _context(request: HttpRequest) -> dict[str, str]:
-    names = (traces.TRACEPARENT, "tracestate")
-    found = ((name, header(request.headers, name.encode())) for name in names)
-    return {name: value for name, value in found if value is not None}
-
-
-def _hand_on(request: HttpRequest, request_id: str, span: Span) -> None:
-    kept = [item for item in request.headers if item[0] not in (_REQUEST_ID, _TRACEPARENT)]
-    parent = traces.traceparent(span)
-    if parent is not None:
-        kept.append((_TRACEPARENT, parent.encode()))
-    request.headers[:] = [*kept, (_REQUEST_ID, request_id.encode())]
-
-
-def _unforeseen(
-    error: Exception, request: HttpRequest, request_id: str, codec: Codec
-) -> HttpResponse:
-    _log.error("request failed", error_id=request_id, exc_info=error)
-    status = status_pb2.Status(
-        code=code_pb2.INTERNAL, message=f"internal error, error id {request_id}"
+    __slots__ = (
+        "_begin",
+        "_codec",
+        "_metrics",
+        "_request",
+        "_tells_all",
+        "request_id",
+        "span",
+        "traceparent",
     )
-    return write_error(StatusError(status), request.headers, codec)
+
+    def __init__(
+        self, request: HttpRequest, codec: Codec, metrics: RequestMetrics, *, tells_all: bool
+    ) -> None:
+        """Begins the span, and gives the request its ids, for the call to have them."""
+        self._begin = time.perf_counter()
+        self._request = request
+        self._codec = codec
+        self._metrics = metrics
+        self._tells_all = tells_all
+        given = [name for name, _ in request.headers if name in _READ]
+        context: dict[str, str] = {}
+        request_id = None
+        if given:
+            request_id, context = _take(request.headers)
+        self.request_id = request_id or str(uuid_utils.uuid7())
+        self.span, self.traceparent = traces.begin(request.method, context)
+        request.headers.append((_TRACEPARENT, self.traceparent.encode()))
+        request.headers.append((_REQUEST_ID, self.request_id.encode()))
+
+    def outcome(self, answer: Future[HttpResponse]) -> HttpResponse:
+        """Takes what came of the request; makes an answer of what nobody foresaw."""
+        try:
+            response = answer.result()
+        except ClientGone:
+            self.leave()
+            raise
+        except Exception as error:  # noqa: BLE001  # the last place that can answer
+            response = self.unforeseen(error)
+        return self.told(response)
+
+    def unforeseen(self, error: Exception) -> HttpResponse:
+        """Makes the answer of a request that failed as it should not."""
+        _log.error("request failed", error_id=self.request_id, exc_info=error)
+        status = status_pb2.Status(
+            code=code_pb2.INTERNAL, message=f"internal error, error id {self.request_id}"
+        )
+        return write_error(StatusError(status), self._request.headers, self._codec)
+
+    def on_done(self, answer: Future[HttpResponse]) -> None:
+        """Ends the span of a request whose client has gone."""
+        if answer.cancelled():
+            self.leave()
+
+    def leave(self) -> None:
+        """Ends a request that nobody waits for any more."""
+        if self.span is not None:
+            traces.end(self.span, "CANCELLED", is_error=False)
+
+    def told(self, response: HttpResponse) -> HttpResponse:
+        """Tells of the answer, and gives it back."""
+        seconds = time.perf_counter() - self._begin
+        method, status = self._request.method, response.status
+        if method not in _METHODS:
+            method = "other"
+        response.headers.append((_REQUEST_ID, self.request_id.encode()))
+        self._metrics.count(method, response.rpc, status, seconds)
+        if self.span is not None:
+            _end(self.span, method, response)
+        if status >= _CLIENTS_FAULT or seconds >= _SLOW_SECONDS or self.span or self._tells_all:
+            self._write_line(method, response, seconds)
+        return response
+
+    def _write_line(self, method: str, response: HttpResponse, seconds: float) -> None:
+        tell = _log.info
+        if response.status >= _SERVERS_FAULT:
+            tell = _log.warning
+        elif response.status < _CLIENTS_FAULT and seconds < _SLOW_SECONDS and self.span is None:
+            tell = _log.debug
+        tell(
+            "request",
+            method=method,
+            rpc=response.rpc,
+            status=response.status,
+            duration_ms=round(seconds * 1000, 3),
+            trace_id=self.traceparent[3:35],
+        )
 
 
-@cache
-def _series(method: str, rpc: str, status: int) -> tuple[Counter, Histogram]:
-    """Gives the two series of an answer; there are as many as RPCs, methods and statuses."""
-    return _REQUESTS.labels(method, rpc, str(status)), _SECONDS.labels(method, rpc)
+def _take(headers: Headers) -> tuple[str | None, dict[str, str]]:
+    """Takes what the client says of the request: its id, if it is good, and its trace."""
+    request_id = header(headers, _REQUEST_ID)
+    found = ((name.decode(), header(headers, name)) for name in (_TRACEPARENT, _TRACESTATE))
+    context = {name: value for name, value in found if value is not None}
+    headers[:] = [each for each in headers if each[0] not in (_REQUEST_ID, _TRACEPARENT)]
+    return request_id if request_id and _is_request_id(request_id) else None, context
 
 
-def _tell(request: HttpRequest, response: HttpResponse, span: Span, seconds: float) -> None:
-    method = request.method if request.method in _METHODS else "other"
-    requests, duration = _series(method, response.rpc, response.status)
-    requests.inc()
-    duration.observe(seconds)
-    is_error = response.status >= _SERVERS_FAULT
-    if span.is_recording():
-        span.update_name(f"{method} {response.rpc}".strip())
-        span.set_attribute("http.request.method", method)
-        span.set_attribute("http.response.status_code", response.status)
-        if is_error:
-            span.set_status(trace.StatusCode.ERROR)
-        span.end()
-    # Probes and pages are not worth a line each.
-    quiet = _log.debug if not response.rpc and response.status < _CLIENTS_FAULT else _log.info
-    tell = _log.warning if is_error else quiet
-    tell(
-        "request",
-        method=method,
-        rpc=response.rpc,
-        status=response.status,
-        duration_ms=round(seconds * 1000, 3),
-        trace_id=traces.trace_id(span),
-    )
+def _end(span: Span, method: str, response: HttpResponse) -> None:
+    """Ends a span as OpenTelemetry's semantic conventions of HTTP have it."""
+    span.update_name(f"{method} {response.rpc}".strip())
+    span.set_attribute("http.request.method", method)
+    span.set_attribute("http.response.status_code", response.status)
+    if response.status >= _SERVERS_FAULT:
+        span.set_status(StatusCode.ERROR)
+    span.end()

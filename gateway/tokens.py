@@ -9,10 +9,9 @@ from typing import Final
 from gateway.access import Admitting
 from gateway.settings import NAME, GatewaySettings
 from gateway.transcoding.errors import Headers, StatusError
-from gateway.transcoding.terms import Admit
 from gateway.transcoding.transport import Call, Transport
 from services.mesh import jwks, policy
-from services.mesh.access_token import Verifier
+from services.mesh.access_token import Person, Verifier
 from services.mesh.errors import DomainError
 from services.mesh.identity import Caller
 from services.mesh.interceptors.identity import AuthorizationMalformed
@@ -27,18 +26,40 @@ def admitting(environment: GatewaySettings, issuer: Callable[[], Transport]) -> 
     """Makes what admits by tokens; `issuer` gives what reaches the issuer, or raises KeyError."""
     verifier = _verifier(environment, issuer)
 
-    def admit(method: policy.Method) -> Admit:
-        decide = admission(method, frozenset({NAME}))
+    return lambda method: TokenAdmission(method, verifier)
 
-        async def check(headers: Headers) -> None:
-            try:
-                decide(await _caller(headers, verifier))
-            except DomainError as error:
-                raise StatusError(status_from_error(error, _DOMAIN)) from None
 
-        return check
+class TokenAdmission:
+    """Decides by the access token who may call one method."""
 
-    return admit
+    def __init__(self, method: policy.Method, verifier: Verifier) -> None:
+        self._check = admission(method, frozenset({NAME}))
+        self._verifier = verifier
+
+    def admit_now(self, headers: Headers) -> bool:
+        """Admits whoever shows a token that was verified before, or none."""
+        try:
+            token = _token(headers)
+            person = self._verifier.remembered(token) if token is not None else None
+            if token is not None and person is None:
+                return False
+            self._check(_caller(person))
+        except DomainError as error:
+            raise _refusal(error) from None
+        return True
+
+    async def admit(self, headers: Headers) -> None:
+        """Admits whoever the token speaks of."""
+        try:
+            token = _token(headers)
+            person = await self._verifier.verify(token) if token is not None else None
+            self._check(_caller(person))
+        except DomainError as error:
+            raise _refusal(error) from None
+
+
+def _refusal(error: DomainError) -> StatusError:
+    return StatusError(status_from_error(error, _DOMAIN))
 
 
 def _verifier(environment: GatewaySettings, issuer: Callable[[], Transport]) -> Verifier:
@@ -61,12 +82,17 @@ def _verifier(environment: GatewaySettings, issuer: Callable[[], Transport]) -> 
     return verifier
 
 
-async def _caller(headers: Headers, verifier: Verifier) -> Caller:
+def _token(headers: Headers) -> str | None:
     values = [value for name, value in headers if name == b"authorization"]
     if not values:
-        return Caller(service=NAME)
+        return None
     scheme, _, token = values[0].decode("latin-1").partition(" ")
     if len(values) > 1 or scheme.lower() != "bearer" or not token:
         raise AuthorizationMalformed("give one bearer token")
-    person = await verifier.verify(token)
+    return token
+
+
+def _caller(person: Person | None) -> Caller:
+    if person is None:
+        return Caller(service=NAME)
     return Caller(service=NAME, subject=person.subject, roles=person.roles, session=person.session)

@@ -49,8 +49,8 @@ class StreamCalls:
         agreed: Headers | None = None
         if websocket_handshake.is_handshake(request):
             agreed = websocket_handshake.accept(request, self.origins)
-        if route.terms.admit is not None:
-            await route.terms.admit(request.headers)
+        if route.terms.admission is not None:
+            await route.terms.admission.admit(request.headers)
         call = call_of()
         if agreed is not None:
             speak = websocket_call.prepared(route, call, head, self.codec)

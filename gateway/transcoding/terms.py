@@ -1,19 +1,24 @@
 """How a method may be called, in whatever form the call comes."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from gateway.transcoding.errors import Headers
 
-Admit = Callable[[Headers], Awaitable[None]]
-"""Raises StatusError if the caller may not make the call."""
 
-AdmitNow = Callable[[Headers], bool]
-"""Does the same without waiting, if it can; says whether it could."""
+class Admission(Protocol):
+    """Decides who may call a method."""
 
+    def admit_now(self, headers: Headers) -> bool:
+        """Admits a caller if nothing has to be waited for to tell; says whether it did.
 
-def _must_ask(_: Headers) -> bool:
-    return False
+        Raises StatusError if the caller may not make the call.
+        """
+        ...
+
+    async def admit(self, headers: Headers) -> None:
+        """Admits a caller. Raises StatusError if the caller may not make the call."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +27,5 @@ class Terms:
 
     deadline_seconds: float | None = None
     """None lets it take as long as it takes."""
-    admit: Admit | None = None
+    admission: Admission | None = None
     """None admits everybody."""
-    admit_now: AdmitNow = _must_ask
-    """For `admit`, where all that it takes is known already."""

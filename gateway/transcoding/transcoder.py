@@ -139,8 +139,8 @@ class Transcoder:
                 call_of = partial(self._call_of, request, route)
                 response = await self._streams.answer(request, route, head, call_of)
             else:
-                if route.terms.admit is not None:
-                    await route.terms.admit(request.headers)
+                if route.terms.admission is not None:
+                    await route.terms.admission.admit(request.headers)
                 message = await body.read(request, self._options.limits)
                 reply = await self._call(request, route, head, message)
                 response = route.writer.write(reply, request.headers, request.method)
@@ -188,7 +188,7 @@ def _must_wait(request: HttpRequest, route: Route) -> bool:
     if route.is_stream or request.body is None:
         return True
     terms = route.terms
-    return terms.admit is not None and not terms.admit_now(request.headers)
+    return terms.admission is not None and not terms.admission.admit_now(request.headers)
 
 
 def _unmatched(method: str, allow: frozenset[str]) -> HttpResponse:

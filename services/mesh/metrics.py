@@ -104,6 +104,22 @@ def count_in_flight(count: Callable[[], int]) -> None:
     _IN_FLIGHT.set_function(count)
 
 
+class _Others(Collector):
+    """What somebody else counts."""
+
+    def __init__(self, ask: Callable[[], Iterable[Metric]]) -> None:
+        self._ask = ask
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the metrics as they are now."""
+        return self._ask()
+
+
+def publish(collect: Callable[[], Iterable[Metric]]) -> None:
+    """Ask `collect` for more metrics whenever somebody reads them."""
+    REGISTRY.register(_Others(collect))
+
+
 @asynccontextmanager
 async def listening(address: str | None) -> AsyncIterator[int | None]:
     """Serve `/metrics` over HTTP in a thread of its own; yields the port, None if not asked to."""

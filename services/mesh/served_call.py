@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import Any
 
 Metadata = Sequence[tuple[str, str]]
@@ -71,6 +71,11 @@ def remaining() -> float | None:
     return None if expiry is None else expiry - time.monotonic()
 
 
-def name(request_id: str) -> None:
-    """Begin a call of which no more than its id is known."""
-    _current.set(ServedCall(request_id))
+def name(request_id: str) -> Token[ServedCall]:
+    """Begin a call of which no more than its id is known; returns what ends it."""
+    return _current.set(ServedCall(request_id))
+
+
+def forget(token: Token[ServedCall]) -> None:
+    """End what `name` began, where it is not the task that ends."""
+    _current.reset(token)

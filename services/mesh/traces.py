@@ -17,9 +17,7 @@ from typing import TYPE_CHECKING
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import (
-    NonRecordingSpan,
     Span,
-    SpanContext,
     SpanKind,
     StatusCode,
     TraceFlags,
@@ -105,7 +103,7 @@ def begin(rpc: str, metadata: Mapping[str, str]) -> tuple[Span | None, str]:
     recorder = _recording.recorder
     if header is None or parts is None:
         if recorder is None or random.random() >= _recording.ratio:  # noqa: S311  # no secret
-            ids = os.urandom(24).hex()
+            ids = f"{random.getrandbits(192):048x}"
             return None, f"00-{ids[:32]}-{ids[32:]}-00"
         span = recorder.begin(rpc, SpanKind.SERVER, None)
     elif recorder is not None and int(parts[3], 16) & TraceFlags.SAMPLED:
@@ -114,15 +112,6 @@ def begin(rpc: str, metadata: Mapping[str, str]) -> tuple[Span | None, str]:
     else:
         return None, header
     return span, traceparent(span) or ""
-
-
-def server_span(rpc: str, metadata: Mapping[str, str]) -> Span:
-    """Return the span of a call that arrived with `metadata`; one that records if it is sampled."""
-    span, header = begin(rpc, metadata)
-    if span is not None:
-        return span
-    trace_id, span_id = int(header[3:35], 16), int(header[36:52], 16)
-    return NonRecordingSpan(SpanContext(trace_id, span_id, is_remote=True))
 
 
 def client_span(rpc: str) -> Span | None:
@@ -154,9 +143,3 @@ def traceparent(span: Span) -> str | None:
 def current_traceparent() -> str:
     """Return the header that makes others continue what runs now, empty if it is in no trace."""
     return traceparent(trace.get_current_span()) or served_call.current().traceparent
-
-
-def trace_id(span: Span) -> str | None:
-    """Return the trace's id as it stands in `traceparent`, None if there is no trace."""
-    context = span.get_span_context()
-    return f"{context.trace_id:032x}" if context.is_valid else None
