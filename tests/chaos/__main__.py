@@ -39,7 +39,9 @@ def main() -> int:
         orders=options.orders,
         scale=options.scale,
         buyers=options.buyers,
+        lanes=options.lanes,
         settle_seconds=options.settle_seconds,
+        patience=options.patience,
     )
     _say(f"seed {plan.seed}, everything is kept in {folder}")
     outcome = uvloop.run(run.run(plan))
@@ -63,6 +65,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--faults", help="only these, by name, with commas")
     parser.add_argument("--scale", type=float, default=1.0, help="how long a fault lasts")
     parser.add_argument("--buyers", type=int, default=8, help="how many buy at a time")
+    parser.add_argument("--lanes", type=int, default=2, help="how many faults at a time")
+    parser.add_argument("--patience", type=float, default=1.0, help="of a slow machine: 2 doubles")
     parser.add_argument("--settle-seconds", type=float, default=60.0, help="patience at the end")
     parser.add_argument("--folder", help="where the run is kept; a new one by default")
     options = parser.parse_args()

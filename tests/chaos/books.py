@@ -97,7 +97,16 @@ async def read(
         attempts=list(history.read(told)),
         notes={
             kind: history.notes(told, kind)
-            for kind in ("stocked", "last item", "stream lost", "poison", "complaint", "settled")
+            for kind in (
+                "stocked",
+                "last item",
+                "stream lost",
+                "poison",
+                "complaint",
+                "plan",
+                "sagas ended",
+                "outbox drained",
+            )
         },
         baseline=baseline or {},
         usage=usage or {},

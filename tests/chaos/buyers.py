@@ -49,6 +49,21 @@ class Crowd:
                 if stop.is_set():
                     return
 
+    async def restock_until(self, stop: asyncio.Event) -> None:
+        """Adds pieces to products and takes some away, as the staff does, once each time.
+
+        It has no key, so that an attempt without an answer must not be repeated.
+        """
+        dice = random.Random(f"{self.seed} staff")  # noqa: S311 - repeatable
+        while not stop.is_set():
+            product = dice.choice(dice.choice(self.catalogue.plenty))
+            pieces = dice.choice((-3, -1, 2, 5, 11))
+            path = f"/v1/products/{product}:adjustStock"
+            await self.client.staff(
+                "AdjustStock", path, {"delta": pieces}, product=product, pieces=pieces
+            )
+            await asyncio.sleep(dice.expovariate(1))
+
     async def _purchase(self, dice: random.Random, user: str) -> None:
         place = partial(
             self.client.create_order,

@@ -38,7 +38,7 @@ async def short(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Short
         seed="short",
         scale=0.1,
         buyers=5,
-        settle_seconds=60,
+        patience=6,
     )
     async with run.finished(plan) as (outcome, sources):
         yield Short(plan=plan, outcome=outcome, sources=sources)

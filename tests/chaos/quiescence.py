@@ -3,6 +3,8 @@
 import asyncio
 import time
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 import asyncpg
 from redis.asyncio import Redis
@@ -14,6 +16,7 @@ from tests.chaos.sources import Sources
 _POLL_SECONDS = 0.1
 
 _IN_FLIGHT = "SELECT count(*) FROM orders WHERE next_attempt_at IS NOT NULL"
+_BEGUN_BEFORE = _IN_FLIGHT + " AND create_time < $1"
 _UNPUBLISHED = "SELECT count(*) FROM outbox WHERE published_at IS NULL"
 _EVENTS = "SELECT count(*) FROM outbox"
 _UNKNOWN = "SELECT count(*) FROM payments WHERE open_key IS NOT NULL"
@@ -66,6 +69,17 @@ async def drained(sources: Sources, *, seconds: float) -> float | None:
     return None
 
 
+async def sagas_ended(sources: Sources, *, seconds: float) -> float | None:
+    """Returns how long the orders that are there now take to end; None if longer than `seconds`."""
+    began = time.monotonic()
+    last: datetime = await _fetch(sources, "order", "SELECT clock_timestamp()")
+    while time.monotonic() - began < seconds:
+        if not await _fetch(sources, "order", _BEGUN_BEFORE, last):
+            return round(time.monotonic() - began, 2)
+        await asyncio.sleep(_POLL_SECONDS)
+    return None
+
+
 async def _state(sources: Sources) -> dict[str, bool]:
     events = await _count(sources, "order", _EVENTS)
     return {
@@ -78,9 +92,13 @@ async def _state(sources: Sources) -> dict[str, bool]:
 
 
 async def _count(sources: Sources, service: str, query: str) -> int:
+    return int(await _fetch(sources, service, query))
+
+
+async def _fetch(sources: Sources, service: str, query: str, *arguments: object) -> Any:
     conn = await asyncpg.connect(sources.database(service), timeout=5)
     try:
-        return int(await conn.fetchval(query))
+        return await conn.fetchval(query, *arguments)
     finally:
         await conn.close()
 

@@ -44,7 +44,7 @@ def command(plan: Plan) -> str:
         parts.append(f"--orders {plan.orders}")
     if tuple(plan.faults) != tuple(FAULTS):
         parts.append(f"--faults {','.join(plan.faults)}")
-    return " ".join([*parts, f"--buyers {plan.buyers}"])
+    return " ".join([*parts, f"--buyers {plan.buyers}", f"--lanes {plan.lanes}"])
 
 
 def _seconds(outcome: Outcome) -> str:

@@ -4,7 +4,7 @@
           ─ stop the services ─ read the books ─ check ─ stop the stores
 
 With a list of faults a run injects each once, in that order; with seconds it goes on drawing
-faults, two at a time, until they are over.
+faults, some at a time, until they are over.
 """
 
 import asyncio
@@ -26,7 +26,6 @@ from tests.chaos.scene import Scene
 from tests.chaos.sources import Sources
 from tests.chaos.world import World
 
-_LANES = 2
 _WARM_UP_ORDERS = 30
 _SINGLE = 40
 
@@ -37,7 +36,8 @@ class Plan:
 
     `seconds`: how long faults are drawn; None injects each of `faults` once. `orders`: how many
     must have been placed before it ends. `scale`: as in `Scene`. `settle_seconds`: how long what is
-    left to do may take after the last fault.
+    left to do may take after the last fault. `lanes`: how many faults are injected at a time when
+    they are drawn. `patience`: by how much a slow machine may miss the times that are promised.
     """
 
     folder: Path
@@ -47,7 +47,9 @@ class Plan:
     orders: int = 0
     scale: float = 1.0
     buyers: int = 8
+    lanes: int = 2
     settle_seconds: float = 60.0
+    patience: float = 1.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -106,7 +108,7 @@ async def _open_shop(
     plan: Plan, shop: World, history: History, outcome: Outcome
 ) -> dict[str, resources.Usage]:
     """Sells under faults until the plan is done and nothing is left to do."""
-    history.note("plan", seed=plan.seed, faults=list(plan.faults), seconds=plan.seconds)
+    history.note("plan", seed=plan.seed, seconds=plan.seconds, patience=plan.patience)
     async with client.opened(shop, history, began=time.monotonic()) as buyer:
         goods = await catalogue.stock_up(buyer, history, per_currency=8, single=_SINGLE)
         crowd = Crowd(
@@ -116,6 +118,7 @@ async def _open_shop(
         async with asyncio.TaskGroup() as tasks:
             for number in range(plan.buyers):
                 tasks.create_task(crowd.buy_until(leave, number))
+            tasks.create_task(crowd.restock_until(leave))
             await _until_placed(crowd, _WARM_UP_ORDERS)
             baseline = await resources.measure(_pids(shop), shop.sources.postgres)
             scene = Scene(
@@ -128,6 +131,8 @@ async def _open_shop(
                 scale=plan.scale,
             )
             await _inject(plan, scene, outcome)
+            ended = await quiescence.sagas_ended(shop.sources, seconds=plan.settle_seconds)
+            history.note("sagas ended", seconds=ended)
             await _until_placed(crowd, plan.orders)
             leave.set()
         shop.heal()
@@ -145,7 +150,7 @@ async def _inject(plan: Plan, scene: Scene, outcome: Outcome) -> None:
         return
     until = time.monotonic() + plan.seconds
     async with asyncio.TaskGroup() as lanes:
-        for lane in range(_LANES):
+        for lane in range(plan.lanes):
             lanes.create_task(_lane(plan, scene, outcome, lane=lane, until=until))
 
 
@@ -153,7 +158,9 @@ async def _lane(plan: Plan, scene: Scene, outcome: Outcome, *, lane: int, until:
     """Injects faults that the lane's own dice draw, until time is up."""
     dice = random.Random(f"{plan.seed} lane {lane}")  # noqa: S311 - repeatable
     while time.monotonic() < until:
-        await _one(dice.choice(plan.faults), scene, outcome)
+        # A crash is over soon.
+        weights = [2 if name.startswith("kill") else 1 for name in plan.faults]
+        await _one(dice.choices(plan.faults, weights)[0], scene, outcome)
         await asyncio.sleep(dice.uniform(0, 1))
 
 

@@ -21,9 +21,31 @@ async def provider_times_out_after_charging(scene: Scene) -> int:
 
 
 async def provider_hangs(scene: Scene) -> int:
-    """The provider neither does nor answers anything, until the order is given up."""
-    placed = await scene.buy(role="hanging", token="tok_hang")
-    return int(placed.status != 0)
+    """The provider neither does nor answers anything, until the buyer or the shop gives up."""
+    user = new_id(scene.dice)
+    placed = await persist(
+        partial(
+            scene.client.create_order,
+            user=user,
+            key=new_id(scene.dice),
+            items=scene.catalogue.basket(scene.dice),
+            token="tok_hang",
+            role="hanging",
+        ),
+        seconds=_PATIENCE_SECONDS,
+    )
+    if not placed.order:
+        return 0
+    if scene.dice.random() < 0.5:
+        cancel = partial(scene.client.cancel_order, placed.order, user=user)
+        await persist(cancel, seconds=_PATIENCE_SECONDS)
+        return 1
+    async with asyncio.timeout(_PATIENCE_SECONDS):
+        while True:
+            seen = await scene.client.get_order(placed.order, user=user)
+            if seen.told.get("state") == "ORDER_STATE_EXPIRED":
+                return 1
+            await asyncio.sleep(0.5)
 
 
 async def fifty_identical_posts(scene: Scene) -> int:

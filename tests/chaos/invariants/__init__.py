@@ -39,6 +39,8 @@ INVARIANTS: tuple[Invariant, ...] = (
     answers.nobody_read_anothers_data,
     answers.last_items_were_sold_once,
     usage.no_process_gives_up,
+    usage.sagas_end_in_time,
+    usage.outbox_drains_in_time,
     usage.memory_is_back,
     usage.descriptors_are_back,
     usage.connections_are_back,

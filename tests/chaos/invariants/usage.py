@@ -1,4 +1,4 @@
-"""Processes: none gives up, and what a run took from the machine it gives back."""
+"""Processes: none gives up, none is late, and what a run took from the machine it gives back."""
 
 from collections.abc import Iterator
 
@@ -10,11 +10,30 @@ _POOL = 10
 _MEMORY_FACTOR, _MEMORY_SPARE_MB = 1.5, 48
 _DESCRIPTORS_SPARE = 24
 
+_SAGAS_SECONDS, _OUTBOX_SECONDS = 10.0, 5.0
+
 
 def no_process_gives_up(books: Books) -> Iterator[str]:
     """No worker of a process ends by itself, and no failure goes unseen, whatever is done to it."""
     for note in books.notes["complaint"]:
         yield f"{note['process']}: {note['line']}"
+
+
+def sagas_end_in_time(books: Books) -> Iterator[str]:
+    """Every order that is under way when the last fault ends is settled ten seconds later."""
+    yield from _late(books, "sagas ended", _SAGAS_SECONDS)
+
+
+def outbox_drains_in_time(books: Books) -> Iterator[str]:
+    """Five seconds after a Redis that was down is ready, nothing waits to be published."""
+    yield from _late(books, "outbox drained", _OUTBOX_SECONDS)
+
+
+def _late(books: Books, what: str, most_seconds: float) -> Iterator[str]:
+    patience = max((note["patience"] for note in books.notes["plan"]), default=1.0)
+    for note in books.notes[what]:
+        if note["seconds"] is None or note["seconds"] > most_seconds * patience:
+            yield f"{what} after {note['seconds']} s, allowed are {most_seconds * patience:g}"
 
 
 def memory_is_back(books: Books) -> Iterator[str]:
