@@ -1,9 +1,16 @@
 """The sending side of a connection, whatever it speaks: back-pressure, and clients that stall."""
 
 import asyncio
+import contextlib
+import socket
+import struct
+from typing import Final
 
 from gateway.http1.endpoint import Endpoint
 from gateway.http1.write_watch import WriteWatch
+
+# Lingering for no time at all makes the kernel send RST instead of FIN.
+_RESET: Final = struct.pack("ii", 1, 0)
 
 
 class Channel(asyncio.Protocol):
@@ -52,4 +59,11 @@ class Channel(asyncio.Protocol):
 
     def abort(self) -> None:
         """Ends the connection at once, whatever is unsent."""
+        self._transport.abort()
+
+    def reset(self) -> None:
+        """Ends the connection in a way that no client takes for the end of an answer."""
+        sending = self._transport.get_extra_info("socket")
+        with contextlib.suppress(OSError):
+            sending.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._transport.abort()

@@ -106,7 +106,7 @@ class Connection(Channel):
         limits = self._endpoint.limits
         waited = now - self._since
         if self.is_stalled(now):
-            self.abort()
+            self.reset()
         elif self._phase is _IDLE:
             if waited > limits.idle_seconds:
                 self._transport.close()
@@ -118,6 +118,13 @@ class Connection(Channel):
                 self._refuse(refusal.too_slow())
         elif waited > limits.linger_seconds:
             self.abort()
+
+    def abort(self) -> None:
+        """Ends the connection at once; an answer that has not arrived in full does not look so."""
+        if self._phase is _LINGERING:
+            super().abort()
+        else:
+            self.reset()
 
     def drain(self) -> None:
         """Makes the answer under way the last one."""
@@ -168,7 +175,7 @@ class Connection(Channel):
         try:
             given = self._endpoint.handler(request)
         except ClientGone:
-            self.abort()
+            self.reset()
         except Exception as error:  # noqa: BLE001  # the last place that can answer
             self._fail(error)
         else:
@@ -221,14 +228,14 @@ class Connection(Channel):
             return
         self._answer = None
         if given.cancelled():
-            self.abort()
+            self.reset()
             return
         error = given.exception()
         if error is None:
             self._respond(given.result())
             self._serve()
         elif isinstance(error, ClientGone):
-            self.abort()
+            self.reset()
         else:
             self._fail(error)
 
@@ -302,7 +309,7 @@ class Connection(Channel):
             # What was sent still arrives; the last chunk does not.
             self._transport.close()
         else:
-            self.abort()
+            self.reset()
 
     def _upgrade(self, response: HttpResponse) -> None:
         if not self._reader.wants_websocket or response.websocket is None:
@@ -343,7 +350,7 @@ class Connection(Channel):
     def _discard(self, size: int) -> None:
         self._discarded_bytes += size
         if self._discarded_bytes > self._endpoint.limits.discarded_bytes:
-            self.abort()
+            self.reset()
 
     def _linger(self) -> None:
         """Sends no more, and waits for the client to close."""
@@ -358,7 +365,7 @@ class Connection(Channel):
         has_begun = self._stream is not None
         self._abandon()
         if has_begun:
-            self.abort()
+            self.reset()
             return
         self.write(refused.to_bytes(self._endpoint.clock.date))
         self._linger()

@@ -169,6 +169,7 @@ class RequestReader:
                 # RFC 9110 section 7.8: an offer of anything else is ignored. llhttp would take the
                 # request's body for what comes after the upgrade.
                 self._start()
+                self._parser = httptools.HttpRequestParser(self)
                 self._feed(_upgrade_name.sub(b"upgrade-ignored", head))
         except httptools.HttpParserError:
             raise refusal.malformed() from None

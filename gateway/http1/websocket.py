@@ -16,7 +16,7 @@ from websockets.datastructures import Headers as WebSocketHeaders
 from websockets.exceptions import InvalidHeaderValue
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request
-from websockets.protocol import State
+from websockets.protocol import Protocol, Side, State
 from websockets.server import ServerProtocol
 
 from gateway.http1 import refusal
@@ -41,21 +41,21 @@ _library_log.setLevel(logging.WARNING)
 
 def handshake(
     path: str, headers: Headers, added: Headers, limits: Limits
-) -> tuple[ServerProtocol, bytes]:
-    """Answers a handshake: gives the open protocol, and the answer with the fields `added`.
+) -> tuple[Protocol, bytes]:
+    """Answers a handshake: gives the open connection's protocol, and the answer, with `added`.
 
     Raises Refusal for what is no handshake, NotSendable for a field that cannot be sent.
     """
-    protocol = ServerProtocol(max_size=limits.message_bytes, logger=_library_log)
-    response = protocol.accept(Request(path, WebSocketHeaders(_texts(headers))))
+    request = Request(path, WebSocketHeaders(_texts(headers)))
+    response = ServerProtocol(logger=_library_log).accept(request)
     if response.status_code != _SWITCHING:
         raise refusal.bad_handshake()
     try:
         response.headers.update(_texts(added))
     except InvalidHeaderValue as error:
         raise NotSendable("a header field cannot be sent") from error
-    protocol.send_response(response)
-    return protocol, b"".join(protocol.data_to_send())
+    protocol = Protocol(Side.SERVER, max_size=limits.message_bytes, logger=_library_log)
+    return protocol, response.serialize()
 
 
 def _texts(headers: Headers) -> list[tuple[str, str]]:
@@ -82,7 +82,7 @@ class WebSocketConnection(Channel):
     )
 
     def __init__(
-        self, endpoint: Endpoint, transport: asyncio.Transport, protocol: ServerProtocol
+        self, endpoint: Endpoint, transport: asyncio.Transport, protocol: Protocol
     ) -> None:
         super().__init__(endpoint)
         self._transport = transport
@@ -158,7 +158,7 @@ class WebSocketConnection(Channel):
         self._is_pinged = False
         self._protocol.receive_data(data)
         for event in self._protocol.events_received():
-            if isinstance(event, Frame):
+            if isinstance(event, Frame) and not self._is_ended:
                 self._take(event)
         self._flush()
         self._keep_pace()
@@ -199,8 +199,10 @@ class WebSocketConnection(Channel):
         is_late = self._closing_since is not None and (
             now - self._closing_since > limits.linger_seconds
         )
-        if is_late or silence > 2 * limits.ping_seconds or self.is_stalled(now):
+        if is_late:
             self.abort()
+        elif silence > 2 * limits.ping_seconds or self.is_stalled(now):
+            self.reset()
         elif silence > limits.ping_seconds and not self._is_pinged and self._closing_since is None:
             self._is_pinged = True
             self._protocol.send_ping(b"")
@@ -232,6 +234,7 @@ class WebSocketConnection(Channel):
                 message = data.decode()
             except UnicodeDecodeError:
                 self._protocol.fail(CloseCode.INVALID_DATA, "not UTF-8")
+                self._end()
                 return
         self._messages.append(message)
         self._unread_bytes += len(message)

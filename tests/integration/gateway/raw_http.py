@@ -4,7 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.http1.limits import Limits
 from gateway.http1.server import Server
@@ -24,15 +24,18 @@ SOON = Limits(
 
 @dataclass(frozen=True, kw_only=True)
 class Served:
-    """A running server."""
+    """A running server, and the connections to it."""
 
     server: Server
     host: str
     port: int
+    clients: list["Client"] = field(default_factory=list)
 
     async def connect(self) -> "Client":
-        """Opens a connection."""
-        return Client(*await asyncio.open_connection(self.host, self.port))
+        """Opens a connection, which ends with the server if not before."""
+        client = Client(*await asyncio.open_connection(self.host, self.port))
+        self.clients.append(client)
+        return client
 
     async def spoken(self, *data: bytes) -> bytes:
         """Sends bytes and reads until the server ends the connection."""
@@ -96,7 +99,12 @@ async def serving(handler: Handler, limits: Limits | None = None) -> AsyncIterat
     host, port = listening.getsockname()
     async with Server(handler, limits) as server:
         await server.listen(listening)
-        yield Served(server=server, host=host, port=port)
+        served = Served(server=server, host=host, port=port)
+        try:
+            yield served
+        finally:
+            for client in served.clients:
+                await client.close()
 
 
 class Echo:
