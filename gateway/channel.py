@@ -5,11 +5,9 @@ import json
 import grpc
 import grpc.aio
 
-from gateway.transcoding.errors import Metadata
 from gateway.transcoding.transport import Transport
 from gateway.transcoding.transport.grpc_aio import GrpcTransport
-from gateway.trust import Trust
-from gateway.upstream import Closing, ServiceConfig
+from gateway.upstream import Closing, Link, ServiceConfig
 from services.mesh import tls
 from services.mesh.certificates import Credentials
 from services.mesh.clients import CHANNEL_OPTIONS
@@ -18,21 +16,13 @@ from services.mesh.clients import CHANNEL_OPTIONS
 class ChannelUpstream:
     """An address and its present channel."""
 
-    def __init__(
-        self,
-        address: str,
-        config: ServiceConfig,
-        metadata: Metadata,
-        trust: Trust | None,
-        known: Credentials | None,
-    ) -> None:
-        """`metadata` goes with every call; `known` is what is shown."""
-        self._address = address
+    def __init__(self, link: Link, config: ServiceConfig, known: Credentials | None) -> None:
+        """`known` is what is shown."""
+        self._link = link
         self._config = config
-        self._trust = trust
         self._known = known
         self._channel = self._connect()
-        self._aio = GrpcTransport(self._channel, metadata)
+        self._aio = GrpcTransport(self._channel, link.metadata)
 
     @property
     def transport(self) -> Transport:
@@ -59,12 +49,17 @@ class ChannelUpstream:
         return former.close(grace_seconds)
 
     def _connect(self) -> grpc.aio.Channel:
-        options = (*CHANNEL_OPTIONS, ("grpc.service_config", json.dumps(self._config)))
-        target = f"dns:///{self._address}"
-        if self._trust is None:
+        link = self._link
+        options = (
+            *CHANNEL_OPTIONS,
+            ("grpc.service_config", json.dumps(self._config)),
+            ("grpc.max_receive_message_length", link.max_message_bytes),
+        )
+        target = f"dns:///{link.address}"
+        if link.trust is None:
             return grpc.aio.insecure_channel(target, options)
         if self._known is None:
-            credentials = grpc.ssl_channel_credentials(self._trust.ca)
+            credentials = grpc.ssl_channel_credentials(link.trust.ca)
         else:
             credentials = tls.channel_credentials(self._known)
         return grpc.aio.secure_channel(target, credentials, options)

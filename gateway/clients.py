@@ -18,7 +18,7 @@ from gateway.settings import ANY_SERVICE, NAME, Options
 from gateway.transcoding.descriptors import Descriptors, Faults
 from gateway.transcoding.transport import Transport
 from gateway.trust import Trust
-from gateway.upstream import Closing, ServiceConfig, Upstream
+from gateway.upstream import Closing, Link, ServiceConfig, Upstream
 from services.mesh.identity import SERVICE_KEY
 from services.mesh.service_config import service_config
 
@@ -105,14 +105,13 @@ class Upstreams:
 
     def _configure(self, address: str, config: ServiceConfig) -> None:
         if address not in self._open:
-            self._open[address] = upstream.opened(
-                self._options,
-                address,
-                config=config,
+            link = Link(
+                address=address,
                 metadata=self._metadata,
                 trust=self._trust,
-                known=self._known,
+                max_message_bytes=self._options.max_message_bytes,
             )
+            self._open[address] = upstream.opened(self._options, link, config, self._known)
         elif config != self._configs[address]:
             closing = self._open[address].configure(config, _RETIRING_SECONDS)
             if closing is not None:

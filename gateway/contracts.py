@@ -14,6 +14,7 @@ from gateway.transcoding.bindings import Binding
 from gateway.transcoding.descriptors import Descriptors, Faults
 from gateway.transcoding.router import Router
 from gateway.trust import Trust
+from gateway.upstream import Link
 
 Stamp = tuple[int, int, int]
 """What changes with a file, however it is replaced: inode, time of change, size."""
@@ -51,14 +52,12 @@ class Sources:
             return FileDescriptorSet()
         try:
             known = self._trust.known() if self._trust is not None else None
-            server = upstream.opened(
-                self._options,
-                self._options.reflect,
-                config={},
-                metadata=(),
+            link = Link(
+                address=self._options.reflect,
                 trust=self._trust,
-                known=known,
+                max_message_bytes=self._options.max_message_bytes,
             )
+            server = upstream.opened(self._options, link, {}, known)
         except (OSError, ValueError) as error:
             raise Faults([f"--upstream-ca, -cert, -key: {error}"]) from None
         try:

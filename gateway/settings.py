@@ -54,6 +54,8 @@ class Options:
     ignore_unknown_fields: bool = False
     decoding: Decoding = Decoding.EXCEPT_SLASH
     transport: Literal["native", "grpc-aio"] = "native"
+    max_message_bytes: int = 4 * 1024 * 1024
+    """Of each message that a service answers."""
     upstream_ca: Path | None = None
     upstream_cert: Path | None = None
     upstream_key: Path | None = None
@@ -78,6 +80,8 @@ def parse(argv: Sequence[str] | None = None) -> Options:
     faults.extend(_bad_address("--listen", options.listen))
     if options.reflect is not None:
         faults.extend(_bad_address("--reflect", options.reflect))
+    if options.max_message_bytes <= 0:
+        faults.append("--max-message-bytes: must be positive")
     if options.reflect_seconds < 0:
         faults.append("--reflect-seconds: must not be negative")
     if (options.upstream_cert is None) != (options.upstream_key is None):
@@ -187,6 +191,13 @@ def _add_serving(serve: argparse.ArgumentParser) -> None:
         type=float,
         default=30,
         help="how often the server of --reflect is asked again (30), 0 for never",
+    )
+    serve.add_argument(
+        "--max-message-bytes",
+        metavar="BYTES",
+        type=int,
+        default=4 * 1024 * 1024,
+        help="what one message of a service's answer may measure (4 MiB)",
     )
     serve.add_argument(
         "--transport",

@@ -4,6 +4,7 @@ gRPC's own library is imported only where it was asked for (`--transport grpc-ai
 """
 
 from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gateway.settings import Options
@@ -21,6 +22,20 @@ Closing = Coroutine[Any, Any, None]
 
 ServiceConfig = Mapping[str, Any]
 """A gRPC service config, as its JSON form has it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """What stays the same of an upstream."""
+
+    address: str
+    """`HOST:PORT`."""
+    metadata: Metadata = ()
+    """Goes with every call."""
+    trust: Trust | None = None
+    """None for plaintext."""
+    max_message_bytes: int
+    """Of each message that is answered."""
 
 
 class Upstream(Protocol):
@@ -47,18 +62,12 @@ class Upstream(Protocol):
 class NativeUpstream:
     """An address that is called by the native transport."""
 
-    def __init__(
-        self,
-        address: str,
-        config: ServiceConfig,
-        metadata: Metadata,
-        trust: Trust | None,
-        known: "Credentials | None",
-    ) -> None:
-        """`metadata` goes with every call; `known` is what is shown. Raises OSError."""
-        self._address = address
-        self._trust = trust
-        self._native = NativeTransport(self._target(known), config, metadata)
+    def __init__(self, link: Link, config: ServiceConfig, known: "Credentials | None") -> None:
+        """`known` is what is shown. Raises OSError."""
+        self._link = link
+        self._native = NativeTransport(
+            self._target(known), config, link.metadata, max_message_bytes=link.max_message_bytes
+        )
 
     @property
     def transport(self) -> Transport:
@@ -78,23 +87,18 @@ class NativeUpstream:
         await self._native.close()
 
     def _target(self, known: "Credentials | None") -> Target:
-        name, port = host_and_port(self._address)
-        context = self._trust.context(known) if self._trust is not None else None
+        name, port = host_and_port(self._link.address)
+        trust = self._link.trust
+        context = trust.context(known) if trust is not None else None
         return Target(name=name, port=port, context=context)
 
 
 def opened(
-    options: Options,
-    address: str,
-    *,
-    config: ServiceConfig,
-    metadata: Metadata,
-    trust: Trust | None,
-    known: "Credentials | None",
+    options: Options, link: Link, config: ServiceConfig, known: "Credentials | None"
 ) -> Upstream:
     """Opens an upstream by the transport of the command line. Raises OSError."""
     if options.transport == "native":
-        return NativeUpstream(address, config, metadata, trust, known)
+        return NativeUpstream(link, config, known)
     from gateway.channel import ChannelUpstream  # noqa: PLC0415  # imports gRPC's own library
 
-    return ChannelUpstream(address, config, metadata, trust, known)
+    return ChannelUpstream(link, config, known)

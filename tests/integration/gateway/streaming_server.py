@@ -140,7 +140,10 @@ class Streams:
 
     @asynccontextmanager
     async def served(
-        self, *options: tuple[str, Any], credentials: grpc.ServerCredentials | None = None
+        self,
+        *options: tuple[str, Any],
+        port: int = 0,
+        credentials: grpc.ServerCredentials | None = None,
     ) -> AsyncIterator[int]:
         """Serves on a port of this machine until the block is left; yields the port."""
         server = grpc.aio.server(
@@ -158,9 +161,9 @@ class Streams:
         }
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
         port = (
-            server.add_insecure_port("127.0.0.1:0")
+            server.add_insecure_port(f"127.0.0.1:{port}")
             if credentials is None
-            else server.add_secure_port("127.0.0.1:0", credentials)
+            else server.add_secure_port(f"127.0.0.1:{port}", credentials)
         )
         await server.start()
         try:

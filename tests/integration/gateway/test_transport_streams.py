@@ -26,6 +26,12 @@ pytestmark = pytest.mark.timeout(120)
 
 STREAMING = METHODS[1:]
 
+# grpc.aio cancels the call itself, and now and then has forgotten why.
+_TOO_LARGE = {
+    "native": {code_pb2.RESOURCE_EXHAUSTED},
+    "grpc-aio": {code_pb2.RESOURCE_EXHAUSTED, code_pb2.CANCELLED},
+}
+
 
 @pytest.fixture
 def server() -> Streams:
@@ -292,7 +298,9 @@ async def test_too_large(transport: Transport, server: Streams) -> None:
     """A message above the limit ends the call; what came before it has arrived."""
     limit = 4 * 1024 * 1024
     came, error = await _failure(transport.stream(call("Bidi"), each(b"1", bytes(limit + 1))))
-    assert ([b"1"], code_pb2.RESOURCE_EXHAUSTED) == (came, error.status.code)
+    kind = "native" if isinstance(transport, NativeTransport) else "grpc-aio"
+    assert [b"1"] == came
+    assert error.status.code in _TOO_LARGE[kind]
     await _until(lambda: server.ended == 1)
 
 
@@ -394,3 +402,57 @@ async def test_nobody_listens(kind: str) -> None:
     async with opened(kind, port) as transport, asyncio.timeout(20):
         _, error = await _failure(_called(transport, "Bidi"))
         assert code_pb2.UNAVAILABLE == error.status.code
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_waiting_for_a_service(kind: str) -> None:
+    """Calls whose service config says so wait for a service that is not there yet."""
+    async with Streams().served() as port:
+        pass
+    config = {"methodConfig": [{"name": [{"service": SERVICE}], "waitForReady": True}]}
+    server = Streams()
+    async with opened(kind, port, config=config) as transport:
+        waiting = asyncio.create_task(_all(_called(transport, "Bidi")))
+        unary = asyncio.ensure_future(transport.unary(call("Unary"), b"1"))
+        await asyncio.sleep(0.5)
+        assert (False, False) == (waiting.done(), unary.done())
+        async with server.served(port=port), asyncio.timeout(20):
+            assert _expected("Bidi") == await waiting
+            assert b"1" == (await unary).message
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("field", ["maxRequestMessageBytes", "maxResponseMessageBytes"])
+async def test_limits_of_a_service_config(kind: str, method: str, field: str) -> None:
+    """A service config bounds messages of either direction, by method."""
+    name = {"service": SERVICE, "method": method}
+    config = {"methodConfig": [{"name": [name], field: 5}]}
+    server = Streams(size=6)
+    async with server.served() as port, opened(kind, port, config=config) as transport:
+        sent = (
+            requests(method, b"1", b"sixsix") if method == "Bidi" else requests(method, b"sixsix")
+        )
+        try:
+            await _all(transport.stream(call(method), sent))
+        except StatusError as error:
+            code = error.status.code
+        else:
+            code = code_pb2.OK
+    # It answers how many came: one byte.
+    is_short = (method, field) == ("ClientStream", "maxResponseMessageBytes")
+    assert (code_pb2.OK if is_short else code_pb2.RESOURCE_EXHAUSTED) == code
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_limit_of_a_transport(kind: str) -> None:
+    """A transport takes messages as large as it was told to, and no larger."""
+    server = Streams()
+    limit = 6 * 1024 * 1024
+    async with (
+        server.served() as port,
+        opened(kind, port, max_message_bytes=limit) as transport,
+    ):
+        assert [bytes(limit)] == await _all(transport.stream(call("Bidi"), each(bytes(limit))))
+        _, error = await _failure(transport.stream(call("Bidi"), each(bytes(limit + 1))))
+        assert error.status.code in _TOO_LARGE[kind]

@@ -152,12 +152,14 @@ async def opened(
     config: Mapping[str, Any] | None = None,
     certificates: Path | None = None,
     holder: str | None = "gateway",
+    max_message_bytes: int = 4 * 1024 * 1024,
 ) -> AsyncIterator[Transport]:
     """Opens a transport to a port of 127.0.0.1; with certificates it shows those of `holder`."""
     config = config or {"loadBalancingConfig": [{"round_robin": {}}]}
     if kind == "native":
         context = None if certificates is None else context_of(certificates, holder)
-        native = NativeTransport(Target(name="127.0.0.1", port=port, context=context), config)
+        target = Target(name="127.0.0.1", port=port, context=context)
+        native = NativeTransport(target, config, max_message_bytes=max_message_bytes)
         try:
             yield native
         finally:
@@ -170,6 +172,7 @@ async def opened(
         ("grpc.min_reconnect_backoff_ms", 1000),
         ("grpc.max_reconnect_backoff_ms", 3000),
         ("grpc.use_local_subchannel_pool", 1),
+        ("grpc.max_receive_message_length", max_message_bytes),
     )
     channel = (
         grpc.aio.insecure_channel(address, options)

@@ -59,6 +59,57 @@ def test_outflow_of_a_connection() -> None:
     assert {1: bytes(40_000), 3: bytes(40_000)} == _sent(wire + outflow.more())
 
 
+def test_outflow_by_turns() -> None:
+    """However little the window opens, each stream that waits gets as much as any other."""
+    outflow = Outflow()
+    outflow.max_frame = 1_000
+    for number in (1, 3, 5):
+        outflow.open(number)
+    wire = b"".join(
+        outflow.put(number, bytes(60_000), lambda: None, ends=False) for number in (1, 3, 5)
+    )
+    for _ in range(30):
+        outflow.widen(0, 1_000)
+        wire += outflow.more()
+    sizes = [len(body) for body in _sent(wire).values()]
+    # The first began alone, with all of the window but what was left for the others.
+    outflow.widen(0, 100_000)
+    rest = outflow.more()
+    assert {1: 0, 3: 0, 5: 0}.keys() == _sent(wire).keys()
+    assert 65_535 + 30_000 == sum(sizes)
+    assert [15_000, 20_535] == sorted(sizes)[:2]
+    assert {60_000} == {len(body) for body in _sent(wire + rest).values()}
+
+
+def test_outflow_that_is_held() -> None:
+    """While the network takes no more nothing goes, and then all that waited."""
+    outflow = Outflow()
+    outflow.open(1)
+    outflow.is_held = True
+    sent: list[int] = []
+    assert b"" == outflow.put(1, b"later", lambda: sent.append(1), ends=False)
+    assert [] == sent
+    outflow.is_held = False
+    assert {1: b"later"} == _sent(outflow.more())
+    assert [1] == sent
+
+
+def test_outflow_of_a_stream() -> None:
+    """A stream sends message after message, and its end by an empty frame, windows or not."""
+    outflow = Outflow()
+    outflow.settle(3)
+    outflow.open(1)
+    sent: list[str] = []
+    wire = outflow.put(1, b"abcdef", lambda: sent.append("first"), ends=False)
+    assert ({1: b"abc"}, []) == (_sent(wire), sent)
+    outflow.widen(1, 3)
+    wire += outflow.more()
+    assert ({1: b"abcdef"}, ["first"]) == (_sent(wire), sent)
+    [(_, flags, _, payload)] = FrameReader().feed(outflow.put(1, b"", lambda: None, ends=True))
+    assert (frames.END_STREAM, b"") == (flags, payload)
+    assert not outflow.discard(1)
+
+
 def test_window_overflow() -> None:
     """A window beyond 2^31-1 is a fault (RFC 9113 section 6.9.1)."""
     with pytest.raises(ConnectionFault):
@@ -216,7 +267,7 @@ async def test_codes_of_a_policy() -> None:
     """Only the codes of the policy are retried."""
     policy = MethodConfigs({"methodConfig": [{"name": [{}], "retryPolicy": _POLICY}]}).find("/")
     assert policy.retry is not None
-    attempt = Attempt("/a.B/C", b"", 0, b"", _Caller())
+    attempt = Attempt("/a.B/C", b"", 0, b"", _Caller(), 100)
     retries = Retries(policy.retry, Throttle({}))
     assert retries.wait_seconds(failure(code_pb2.ABORTED, ""), attempt) is None
     assert retries.wait_seconds(failure(code_pb2.UNAVAILABLE, ""), attempt) is not None

@@ -12,7 +12,7 @@ from gateway.transcoding.errors import StatusError
 from gateway.transcoding.transport.native import answer, frames, message, request_head
 from gateway.transcoding.transport.native.answer import AnswerHeads
 from gateway.transcoding.transport.native.frames import ConnectionFault, FrameReader
-from gateway.transcoding.transport.native.message import MessageReader
+from gateway.transcoding.transport.native.message import MessageReader, MessagesReader
 from gateway.transcoding.transport.native.peer_settings import PeerSettings
 from gateway.transcoding.transport.native.request_head import RequestHeads
 
@@ -211,3 +211,28 @@ def test_message(body: bytes, pieces: st.DataObject) -> None:
         reader.feed(wire[:cut])
         wire = wire[cut:]
     assert body == reader.message
+
+
+@given(st.lists(st.binary(max_size=200), max_size=6), st.data())
+def test_messages(bodies: list[bytes], pieces: st.DataObject) -> None:
+    """The messages of a stream are read the same, however they are cut."""
+    wire, reader = b"".join(message.framed(body) for body in bodies), MessagesReader()
+    got: list[bytes] = []
+    total = len(wire)
+    while wire:
+        cut = pieces.draw(st.integers(1, len(wire)))
+        got += [body for body, _ in reader.feed(wire[:cut])]
+        wire = wire[cut:]
+        taken = sum(message.PREFIX_BYTES + len(body) for body in got)
+        assert total - len(wire) == taken + reader.partial
+        assert (reader.partial == 0) == (reader.missing == 0)
+    assert bodies == got
+
+
+@given(st.lists(st.binary(min_size=1, max_size=20), max_size=20))
+def test_any_messages(pieces: list[bytes]) -> None:
+    """Whatever comes is messages or a failure of the call."""
+    reader = MessagesReader(1_000)
+    with contextlib.suppress(StatusError):
+        for piece in pieces:
+            assert all(len(body) <= 1_000 for body, _ in reader.feed(piece))

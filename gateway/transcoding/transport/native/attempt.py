@@ -49,6 +49,8 @@ class Attempt:
     body: bytes
     """The message with its prefix."""
     caller: Caller
+    limit_bytes: int
+    """What the answer may measure."""
     carrier: Carrier | None = None
     stream_id: int = 0
     window: int = WINDOW_BYTES
@@ -87,7 +89,7 @@ class Attempt:
             if head.http_status != 200 or not head.is_grpc:  # noqa: PLR2004  # OK
                 raise failure_of_http(head)
             self.head = head
-            self._reader = MessageReader(head.encoding)
+            self._reader = MessageReader(head.encoding, self.limit_bytes)
 
     def on_data(self, data: bytes, size: int, *, ends: bool) -> int:
         """Takes a piece of the message, and returns by how much to open the window.

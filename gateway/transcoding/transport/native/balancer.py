@@ -60,6 +60,7 @@ class Balancer:
         self._turn = random.randrange(1 << 16)  # noqa: S311  # no secret
         self._has_failed = False
         self._settled = asyncio.Event()
+        self._has_ready = asyncio.Event()
         self._stale = asyncio.Event()
         self._resolving: asyncio.Task[None] | None = None
         self._leaving: set[asyncio.Task[None]] = set()
@@ -73,15 +74,23 @@ class Balancer:
         if ready:
             self._turn += 1
             return ready[self._turn % len(ready)]
-        if self._resolving is None:
-            self._resolving = asyncio.create_task(self._keep_resolved(), name="name resolution")
+        self._resolve_if_idle()
         if self._has_failed:
             raise unreachable()
         return None
 
+    def _resolve_if_idle(self) -> None:
+        if self._resolving is None:
+            self._resolving = asyncio.create_task(self._keep_resolved(), name="name resolution")
+
     async def settled(self) -> None:
         """Waits until `pick` has an answer."""
         await self._settled.wait()
+
+    async def ready(self) -> None:
+        """Waits until a connection is there, however often it fails before."""
+        self._resolve_if_idle()
+        await self._has_ready.wait()
 
     async def close(self, grace_seconds: float) -> None:
         """Lets calls under way end within so many seconds, and hangs up."""
@@ -89,6 +98,8 @@ class Balancer:
             await cancel(self._resolving)
         self._ready, self._has_failed = (), True
         self._settled.set()
+        # Who waits for a connection is told by `pick` that there will be none.
+        self._has_ready.set()
         for task in self._leaving:
             task.cancel()
         await asyncio.gather(
@@ -140,6 +151,10 @@ class Balancer:
         subchannels = self._subchannels.values()
         self._ready = tuple(each.connection for each in subchannels if each.connection is not None)
         self._has_failed = all(each.state is State.TRANSIENT_FAILURE for each in subchannels)
+        if self._ready:
+            self._has_ready.set()
+        else:
+            self._has_ready.clear()
         if self._ready or self._has_failed:
             self._settled.set()
         else:

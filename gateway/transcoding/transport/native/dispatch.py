@@ -28,14 +28,19 @@ class Dispatch:
         service_config: Mapping[str, Any],
         metadata: Metadata,
         resolve: Resolve,
+        max_message_bytes: int,
     ) -> None:
-        """Raises KeyError or ValueError if the service config is malformed."""
+        """`max_message_bytes` is what one message of an answer may measure.
+
+        Raises KeyError or ValueError if the service config is malformed.
+        """
         self.throttle = Throttle(service_config)
         self.deadlines = Deadlines()
         self.metadata = metadata
         """Goes with every call."""
         self.balancer = Balancer(target, resolve)
         self._resolve = resolve
+        self._max_message_bytes = max_message_bytes
         self._configs = MethodConfigs(service_config)
         self._known: dict[str, MethodConfig] = {}
         self.loop = asyncio.get_running_loop()
@@ -77,13 +82,36 @@ class Dispatch:
         """Writes what is left until the deadline, as a field of the header block."""
         return b"" if deadline is None else request_head.timeout(deadline - self.loop.time())
 
-    async def connection(self, deadline: float | None) -> Connection:
+    def limit_bytes(self, config: MethodConfig) -> int:
+        """Says what one message of an answer may measure: the smaller of both limits."""
+        if config.max_response_bytes is None:
+            return self._max_message_bytes
+        return min(config.max_response_bytes, self._max_message_bytes)
+
+    def pick(self, config: MethodConfig) -> Connection | None:
+        """Gives a connection if there is one now.
+
+        Raises StatusError if no address can be reached, unless calls of the method wait for that.
+        """
+        try:
+            return self.balancer.pick()
+        except StatusError:
+            if config.waits_for_ready:
+                return None
+            raise
+
+    async def connection(self, deadline: float | None, config: MethodConfig) -> Connection:
         """Waits for a connection. Raises StatusError if there is none."""
         with _failing_late():
             async with asyncio.timeout_at(deadline):
-                while (connection := self.balancer.pick()) is None:
-                    await self.balancer.settled()
-                return connection
+                while True:
+                    balancer = self.balancer
+                    if config.waits_for_ready:
+                        await balancer.ready()
+                    connection = balancer.pick()
+                    if connection is not None:
+                        return connection
+                    await balancer.settled()
 
     async def sleep(self, seconds: float, deadline: float | None) -> None:
         """Waits before the call is tried again. Raises StatusError if the deadline comes first."""

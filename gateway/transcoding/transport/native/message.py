@@ -13,7 +13,8 @@ from gateway.transcoding.transport.native.answer import failure
 
 PREFIX_BYTES: Final = 5
 MAX_BYTES: Final = 4 * 1024 * 1024
-"""What one answer may measure, compressed or not: the default of every gRPC library."""
+"""What one message of an answer may measure, compressed or not, if nobody says otherwise: the
+default of every gRPC library."""
 
 _PREFIX: Final = struct.Struct(">BI")
 # zlib: the header of gzip, or of zlib itself.
@@ -23,18 +24,24 @@ ACCEPTED: Final = "identity,deflate,gzip"
 """What `grpc-accept-encoding` says."""
 
 
-def framed(message: bytes) -> bytes:
-    """Writes a message, uncompressed."""
+def framed(message: bytes, limit_bytes: int | None = None) -> bytes:
+    """Writes a message, uncompressed. Raises StatusError for one above the limit."""
+    if limit_bytes is not None and len(message) > limit_bytes:
+        raise failure(
+            code_pb2.RESOURCE_EXHAUSTED, f"the request is larger than {limit_bytes} bytes"
+        )
     return _PREFIX.pack(0, len(message)) + message
 
 
 class MessageReader:
     """Reads the one message of an answer from pieces of any size."""
 
-    __slots__ = ("_buffer", "_encoding", "message")
+    __slots__ = ("_buffer", "_encoding", "_limit", "message")
 
-    def __init__(self, encoding: str) -> None:
+    def __init__(self, encoding: str, limit_bytes: int = MAX_BYTES) -> None:
+        """`limit_bytes` is what the message may measure."""
         self._encoding = encoding
+        self._limit = limit_bytes
         self._buffer: bytearray | None = None
         self.message: bytes | None = None
 
@@ -43,8 +50,8 @@ class MessageReader:
         if self.message is None and self._buffer is None and len(data) >= PREFIX_BYTES:
             compressed, length = _PREFIX.unpack_from(data)
             if len(data) == PREFIX_BYTES + length and not compressed:
-                if length > MAX_BYTES:
-                    raise _too_large()
+                if length > self._limit:
+                    raise _too_large(self._limit)
                 self.message = data[PREFIX_BYTES:]
                 return
         if data:
@@ -74,23 +81,27 @@ class MessageReader:
         if len(self._buffer) < PREFIX_BYTES:
             return
         compressed, length = _PREFIX.unpack_from(self._buffer)
-        if length > MAX_BYTES:
-            raise _too_large()
+        if length > self._limit:
+            raise _too_large(self._limit)
         missing = PREFIX_BYTES + length - len(self._buffer)
         if missing < 0:
             raise failure(code_pb2.INTERNAL, "the service answered more than one message")
         if missing == 0:
             message = bytes(memoryview(self._buffer)[PREFIX_BYTES:])
-            self.message = decompressed(message, self._encoding) if compressed else message
+            self.message = (
+                decompressed(message, self._encoding, self._limit) if compressed else message
+            )
             self._buffer = None
 
 
 class MessagesReader:
     """Reads the messages of a stream of answers from pieces of any size."""
 
-    __slots__ = ("_parts", "missing", "partial")
+    __slots__ = ("_limit", "_parts", "missing", "partial")
 
-    def __init__(self) -> None:
+    def __init__(self, limit_bytes: int = MAX_BYTES) -> None:
+        """`limit_bytes` is what each of them may measure."""
+        self._limit = limit_bytes
         self._parts: list[bytes] = []
         self.partial = 0
         """How many bytes have come of a message that has begun."""
@@ -114,8 +125,8 @@ class MessagesReader:
         at, end, needed = 0, len(data), PREFIX_BYTES
         while at + PREFIX_BYTES <= end:
             compressed, length = _PREFIX.unpack_from(data, at)
-            if length > MAX_BYTES:
-                raise _too_large()
+            if length > self._limit:
+                raise _too_large(self._limit)
             needed = PREFIX_BYTES + length
             if at + needed > end:
                 break
@@ -129,24 +140,24 @@ class MessagesReader:
         return found
 
 
-def decompressed(message: bytes, encoding: str) -> bytes:
+def decompressed(message: bytes, encoding: str, limit_bytes: int) -> bytes:
     """Gives what a compressed message holds. Raises StatusError."""
     bits = _WINDOW_BITS.get(encoding)
     if bits is None:
         raise failure(code_pb2.INTERNAL, "the service compressed in a way it did not name")
     decompressor = zlib.decompressobj(bits)
     try:
-        plain = decompressor.decompress(message, MAX_BYTES + 1)
+        plain = decompressor.decompress(message, limit_bytes + 1)
     except zlib.error:
         raise failure(code_pb2.INTERNAL, "the answer is not what its compression says") from None
-    if len(plain) > MAX_BYTES:
-        raise _too_large()
+    if len(plain) > limit_bytes:
+        raise _too_large(limit_bytes)
     if not decompressor.eof:
         raise failure(code_pb2.INTERNAL, "the answer is not what its compression says")
     return plain
 
 
-def _too_large() -> Exception:
+def _too_large(limit_bytes: int) -> Exception:
     return failure(
-        code_pb2.RESOURCE_EXHAUSTED, f"the answer is larger than the limit of {MAX_BYTES} bytes"
+        code_pb2.RESOURCE_EXHAUSTED, f"the answer is larger than the limit of {limit_bytes} bytes"
     )

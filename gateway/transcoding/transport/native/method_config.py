@@ -1,7 +1,8 @@
 """What a gRPC service config says of methods (gRFC A2, A6 and doc/service_config.md).
 
     {"methodConfig": [{"name": [{"service": "shop.v1.Orders", "method": "GetOrder"}],
-                       "timeout": "5s", "retryPolicy": {"maxAttempts": 3, ...}}],
+                       "timeout": "5s", "waitForReady": true, "maxRequestMessageBytes": 65536,
+                       "maxResponseMessageBytes": 65536, "retryPolicy": {"maxAttempts": 3, ...}}],
      "retryThrottling": {"maxTokens": 100, "tokenRatio": 0.1}}
 
 Load balancing is always round_robin; hedging is not known.
@@ -33,6 +34,10 @@ class MethodConfig:
     """How one method is called."""
 
     timeout_seconds: float | None = None
+    waits_for_ready: bool = False
+    """Whether a call to a service that cannot be reached waits until it can."""
+    max_request_bytes: int | None = None
+    max_response_bytes: int | None = None
     retry: RetryPolicy | None = None
 
 
@@ -60,6 +65,9 @@ def _method_config(config: Mapping[str, Any]) -> MethodConfig:
     retry = config.get("retryPolicy")
     return MethodConfig(
         timeout_seconds=_seconds(config["timeout"]) if "timeout" in config else None,
+        waits_for_ready=bool(config.get("waitForReady", False)),
+        max_request_bytes=_bytes(config.get("maxRequestMessageBytes")),
+        max_response_bytes=_bytes(config.get("maxResponseMessageBytes")),
         retry=_retry_policy(retry) if retry is not None else None,
     )
 
@@ -77,3 +85,8 @@ def _retry_policy(policy: Mapping[str, Any]) -> RetryPolicy:
 def _seconds(duration: str) -> float:
     """Reads the JSON form of a google.protobuf.Duration: `1.5s`."""
     return float(duration.removesuffix("s"))
+
+
+def _bytes(value: int | str | None) -> int | None:
+    """Reads the JSON form of a google.protobuf.UInt32Value: a number, or its text."""
+    return None if value is None else int(value)

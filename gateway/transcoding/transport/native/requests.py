@@ -15,8 +15,10 @@ _MAX_KEPT_BYTES: Final = 256 * 1024
 class Requests:
     """Messages that come by and by, to be sent by one attempt or by several in turn."""
 
-    def __init__(self, messages: Messages) -> None:
+    def __init__(self, messages: Messages, limit_bytes: int | None) -> None:
+        """`limit_bytes` is what each may measure."""
         self._messages = messages
+        self._limit = limit_bytes
         self._next: asyncio.Future[bytes | None] | None = None
         self._kept: list[bytes] = []
         self._kept_bytes = 0
@@ -36,7 +38,7 @@ class Requests:
             if taken is None:
                 self._is_complete = True
                 break
-            framed = message.framed(taken)
+            framed = message.framed(taken, self._limit)
             self._keep(framed)
             await attempt.send(framed)
         if self._is_complete:

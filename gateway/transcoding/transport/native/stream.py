@@ -30,12 +30,13 @@ class NativeStream:
         self.trailers: Metadata = ()
         self._dispatch = dispatch
         self._call = call
-        self._body = message.framed(requests) if isinstance(requests, bytes) else None
-        self._requests = None if isinstance(requests, bytes) else Requests(requests)
         self._attempt: StreamingAttempt | None = None
         self._begun = asyncio.Event()
         self._error: Exception | None = None
         self._config = dispatch.config(call.path)
+        limit = self._config.max_request_bytes
+        self._message = requests if isinstance(requests, bytes) else None
+        self._requests = None if isinstance(requests, bytes) else Requests(requests, limit)
         self._deadline = dispatch.deadline(call, self._config)
         self._slot = (
             None if self._deadline is None else dispatch.deadlines.add(self._deadline, self)
@@ -94,10 +95,14 @@ class NativeStream:
         metadata = self._call.metadata + self._dispatch.metadata
         tries = Tries(self._config.retry, self._dispatch.throttle)
         fields, count = request_head.fields(metadata), len(metadata)
+        body = self._message
+        if body is not None:
+            body = message.framed(body, self._config.max_request_bytes)
         while True:
-            connection = await self._dispatch.connection(self._deadline)
-            timeout = self._dispatch.timeout(self._deadline)
-            attempt = StreamingAttempt(self._call.path, timeout + fields, count, self._body)
+            connection = await self._dispatch.connection(self._deadline, self._config)
+            block = self._dispatch.timeout(self._deadline) + fields
+            limit = self._dispatch.limit_bytes(self._config)
+            attempt = StreamingAttempt(self._call.path, block, count, body, limit)
             self._attempt = attempt
             connection.start(attempt)
             try:

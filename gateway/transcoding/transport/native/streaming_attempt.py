@@ -34,8 +34,13 @@ _INFORMATIONAL = range(100, 200)
 class StreamingAttempt:
     """What has come of the answers. Its connection feeds it; one task reads, one sends."""
 
-    def __init__(self, path: str, block: bytes, fields: int, body: bytes | None) -> None:
-        """`body` is the one message with its prefix; None if `send` and `finish` will be called."""
+    def __init__(
+        self, path: str, block: bytes, fields: int, body: bytes | None, limit_bytes: int
+    ) -> None:
+        """`body` is the one message with its prefix; None if `send` and `finish` will be called.
+
+        `limit_bytes` is what each message of the answer may measure.
+        """
         self.path = path
         self.block = block
         self.fields = fields
@@ -48,7 +53,8 @@ class StreamingAttempt:
         """What the failed call's trailers say about retrying."""
         self._loop = asyncio.get_running_loop()
         self._window = WINDOW_BYTES
-        self._reader = MessagesReader()
+        self._limit = limit_bytes
+        self._reader = MessagesReader(limit_bytes)
         self._messages: deque[tuple[bytes, bool]] = deque()
         self._unread = 0
         self._is_over = False
@@ -91,7 +97,8 @@ class StreamingAttempt:
             self.carrier.widen(self, grant)
         if not is_compressed:
             return message
-        return decompressed(message, self.head.encoding if self.head is not None else "identity")
+        encoding = self.head.encoding if self.head is not None else "identity"
+        return decompressed(message, encoding, self._limit)
 
     def abandon(self, error: Exception) -> None:
         """Ends the call because of us: what has come is nobody's any more, the peer is told."""

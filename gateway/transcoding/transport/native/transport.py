@@ -11,6 +11,7 @@ from gateway.transcoding.errors import Metadata, StatusError
 from gateway.transcoding.transport import Call, Messages
 from gateway.transcoding.transport.native.balancer import Balancer, Resolve, resolve
 from gateway.transcoding.transport.native.dispatch import Dispatch
+from gateway.transcoding.transport.native.message import MAX_BYTES
 from gateway.transcoding.transport.native.stream import NativeStream
 from gateway.transcoding.transport.native.subchannel import Target
 from gateway.transcoding.transport.native.unary_call import UnaryCall
@@ -30,13 +31,14 @@ class NativeTransport:
         service_config: Mapping[str, Any],
         metadata: Metadata = (),
         resolve: Resolve = resolve,
+        max_message_bytes: int = MAX_BYTES,
     ) -> None:
-        """`metadata` goes with every call.
+        """`metadata` goes with every call; `max_message_bytes` is for each message of an answer.
 
         Of the service config, methodConfig and retryThrottling count. Raises KeyError or
         ValueError if it is malformed.
         """
-        self._dispatch = Dispatch(target, service_config, metadata, resolve)
+        self._dispatch = Dispatch(target, service_config, metadata, resolve, max_message_bytes)
 
     def configure(self, service_config: Mapping[str, Any]) -> None:
         """Lets calls that begin from now on be made by another service config.

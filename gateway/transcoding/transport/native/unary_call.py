@@ -31,13 +31,13 @@ class UnaryCall(asyncio.Future[Reply]):
         self._call = call
         self._metadata = call.metadata + dispatch.metadata
         self._fields = request_head.fields(self._metadata)
-        self._body = message.framed(request)
         self._config = dispatch.config(call.path)
+        self._body = message.framed(request, self._config.max_request_bytes)
         self._deadline = dispatch.deadline(call, self._config)
         self._attempt: Attempt | None = None
         self._tries: Tries | None = None
         self._task: asyncio.Task[None] | None = None
-        connection = dispatch.balancer.pick()
+        connection = dispatch.pick(self._config)
         self._slot = (
             None if self._deadline is None else dispatch.deadlines.add(self._deadline, self)
         )
@@ -82,14 +82,21 @@ class UnaryCall(asyncio.Future[Reply]):
             again = self._tries.fields()
             fields, count = fields + request_head.fields(again), count + len(again)
         block = self._dispatch.timeout(self._deadline) + fields
-        attempt = self._attempt = Attempt(self._call.path, block, count, self._body, self)
+        attempt = self._attempt = Attempt(
+            self._call.path,
+            block,
+            count,
+            self._body,
+            self,
+            self._dispatch.limit_bytes(self._config),
+        )
         connection.start(attempt)
 
     async def _begin_later(self, wait_seconds: float) -> None:
         try:
             if wait_seconds:
                 await self._dispatch.sleep(wait_seconds, self._deadline)
-            self._begin(await self._dispatch.connection(self._deadline))
+            self._begin(await self._dispatch.connection(self._deadline, self._config))
         except StatusError as error:
             self._fail(error)
 
