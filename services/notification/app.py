@@ -22,7 +22,7 @@ from services.notification.store import (
     NotificationStore,
     PreferenceStore,
 )
-from services.notification.worker import DeliveryWorker
+from services.notification.worker import BacklogWatch, DeliveryWorker
 from services.notification.workflow import Notifier
 
 # What a sending may take besides the channel's own timeout: asking for the address, and the answer.
@@ -60,12 +60,11 @@ async def build(settings: Settings, mesh: Mesh) -> AsyncIterator[App]:
         announcements = Announcements(
             db, redis, ask_for=events.ask_for, grace=settings.announcement_grace
         )
-        deliveries = DeliveryWorker(
-            deliveries=DeliveryStore(
-                db,
-                lease=settings.delivery_timeout + _LEASE_MARGIN,
-                retry=settings.delivery_retry,
-            ),
+        deliveries = DeliveryStore(
+            db, lease=settings.delivery_timeout + _LEASE_MARGIN, retry=settings.delivery_retry
+        )
+        worker = DeliveryWorker(
+            deliveries=deliveries,
             senders={
                 Channel.CONSOLE: ConsoleSender(),
                 **_mail(settings, Users(mesh.channel("user"))),
@@ -74,6 +73,7 @@ async def build(settings: Settings, mesh: Mesh) -> AsyncIterator[App]:
             feed=feed,
             poll=settings.poll,
         )
+        watch = BacklogWatch(deliveries=deliveries, dead_letters=dead_letters)
         servicer = NotificationServicer(
             notifications=notifications,
             preferences=preferences,
@@ -83,7 +83,7 @@ async def build(settings: Settings, mesh: Mesh) -> AsyncIterator[App]:
         )
         yield App(
             servicers={SERVICE: servicer},
-            workers=[events.run, announcements.run, deliveries.run, feed.run],
+            workers=[events.run, announcements.run, worker.run, watch.run, feed.run],
             checks={"postgresql": db.ready},
         )
 

@@ -1,4 +1,8 @@
-"""Sends what is to be sent."""
+"""Sends what is to be sent, and tells what is left.
+
+DeliveryWorker  sends
+BacklogWatch    measures what was not sent, and what could not be handled
+"""
 
 import asyncio
 from collections.abc import Mapping
@@ -7,16 +11,24 @@ from datetime import timedelta
 from functools import partial
 
 import structlog
+from prometheus_client import Gauge
 
 from services.mesh import backoff
 from services.mesh.errors import DomainError
 from services.notification.channels import NotSent, Sender
 from services.notification.domain import Channel, Dispatch
-from services.notification.store import DeliveryStore, Feed
+from services.notification.store import DeadLetterStore, DeliveryStore, Feed
 
 _log = structlog.get_logger(__name__)
 
+_PENDING = Gauge("souk_deliveries_pending", "Deliveries of notifications that are to be made.")
+_PENDING_SECONDS = Gauge("souk_deliveries_pending_seconds", "Age of the oldest of them.")
+_DEAD_LETTERS = Gauge(
+    "souk_dead_letters", "Events that could not be handled and were not redriven."
+)
+
 _CONCURRENCY = 16
+_MEASURE_SECONDS = 10
 
 
 class DeliveryWorker:
@@ -88,6 +100,26 @@ class DeliveryWorker:
             _log.exception("sending failed", **_told(dispatch))
             return type(error).__name__
         return None
+
+
+class BacklogWatch:
+    """Measures every few seconds."""
+
+    def __init__(self, *, deliveries: DeliveryStore, dead_letters: DeadLetterStore) -> None:
+        self._deliveries = deliveries
+        self._dead_letters = dead_letters
+
+    async def run(self) -> None:
+        """Measures until cancelled, through every outage of the database."""
+        await backoff.repeat(self._watch, despite=(DomainError,), name="backlog watch")
+
+    async def _watch(self) -> None:
+        while True:
+            count, seconds = await self._deliveries.pending()
+            _PENDING.set(count)
+            _PENDING_SECONDS.set(seconds)
+            _DEAD_LETTERS.set(await self._dead_letters.open_count())
+            await asyncio.sleep(_MEASURE_SECONDS)
 
 
 def _told(dispatch: Dispatch) -> dict[str, object]:

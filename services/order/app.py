@@ -10,8 +10,14 @@ from services.mesh.run import App, Mesh, Process
 from services.order.clients import Catalogue, Payments, Stock
 from services.order.servicer import SERVICE, OrderServicer
 from services.order.settings import Settings
-from services.order.store import EventStore, LeaseStore, OrderChanges, OrderStore
-from services.order.worker import SagaWorker
+from services.order.store import (
+    EventStore,
+    FigureStore,
+    LeaseStore,
+    OrderChanges,
+    OrderStore,
+)
+from services.order.worker import SagaWatch, SagaWorker
 from services.order.workflow import Answers, Checkout, Saga
 
 STREAM = "souk:events:order"
@@ -52,12 +58,16 @@ async def build(settings: Settings, mesh: Mesh) -> AsyncIterator[App]:
             concurrency=settings.saga_concurrency,
             poll=settings.poll,
         )
+        watch = SagaWatch(
+            FigureStore(db), stuck_after=settings.stuck_after, interval=settings.watch_interval
+        )
+        relay = Relay(db, redis, stream=STREAM)
         servicer = OrderServicer(
             checkout=checkout, orders=orders, changes=changes, events=EventStore(db)
         )
         yield App(
             servicers={SERVICE: servicer},
-            workers=[changes.run, worker.run, keys.run, Relay(db, redis, stream=STREAM).run],
+            workers=[changes.run, worker.run, watch.run, keys.run, relay.run],
             checks={"postgresql": db.ready},
         )
 

@@ -20,6 +20,8 @@ class Settings(MeshSettings):
     `saga_concurrency`: how many orders the worker works on at a time.
     `retry_most`: the longest pause between two tries of the same step.
     `poll`: how long a missed notification can go unnoticed.
+    `stuck_after`: how long an order may be overdue, or undone, before it is reported as stuck;
+    `watch_interval`: how often it is looked for such orders.
     """
 
     database_url: Secret
@@ -31,6 +33,8 @@ class Settings(MeshSettings):
     saga_concurrency: int = 16
     retry_most: timedelta = timedelta(seconds=3)
     poll: timedelta = timedelta(seconds=1)
+    stuck_after: timedelta = timedelta(minutes=1)
+    watch_interval: timedelta = timedelta(seconds=10)
 
     def __post_init__(self) -> None:
         """Refuse stock that is given back before the order is."""

@@ -1,4 +1,8 @@
-"""Goes on with the orders that nobody works on: those left unfinished, unanswered or overdue."""
+"""Goes on with the orders that nobody works on: those left unfinished, unanswered or overdue.
+
+SagaWorker    takes them up
+SagaWatch     tells how many there are, and which of them are stuck
+"""
 
 import asyncio
 import contextlib
@@ -6,15 +10,25 @@ from datetime import timedelta
 from functools import partial
 
 import structlog
+from prometheus_client import Gauge
 
 from services.mesh import backoff
 from services.mesh.errors import DomainError
 from services.mesh.taking import take
-from services.order.store import Lease, LeaseStore, OrderChanges
+from services.order.domain import IN_FLIGHT
+from services.order.store import Figures, FigureStore, Lease, LeaseStore, OrderChanges
 from services.order.workflow import Saga
 
 _log = structlog.get_logger(__name__)
 
+_IN_FLIGHT = Gauge("souk_sagas_in_flight", "Orders that the saga has not ended.", ["state"])
+_OLDEST = Gauge(
+    "souk_saga_oldest_seconds", "Age of the oldest order that the saga has not ended.", ["state"]
+)
+_STUCK = Gauge("souk_sagas_stuck", "Orders that should have ended by now; counted up to 1000.")
+
+_MOST_STUCK = 1000
+_MOST_NAMED = 10
 _SHORTEST_SLEEP = timedelta(milliseconds=50)
 
 
@@ -85,3 +99,35 @@ class SagaWorker:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(longest, _SHORTEST_SLEEP).total_seconds()):
                 await self._due.wait()
+
+
+class SagaWatch:
+    """Measures every `interval`; what is overdue for longer than `stuck_after` is logged too."""
+
+    def __init__(
+        self, figures: FigureStore, *, stuck_after: timedelta, interval: timedelta
+    ) -> None:
+        self._figures = figures
+        self._stuck_after = stuck_after
+        self._interval_seconds = interval.total_seconds()
+
+    async def run(self) -> None:
+        """Measures until cancelled, through every outage of the database."""
+        await backoff.repeat(self._watch, despite=(DomainError,), name="saga watch")
+
+    async def _watch(self) -> None:
+        while True:
+            await self._measure()
+            await asyncio.sleep(self._interval_seconds)
+
+    async def _measure(self) -> None:
+        by_state = await self._figures.by_state()
+        for state in IN_FLIGHT:
+            figures = by_state.get(state, Figures())
+            _IN_FLIGHT.labels(state).set(figures.count)
+            _OLDEST.labels(state).set(figures.oldest_seconds)
+        stuck = await self._figures.stuck(longer_than=self._stuck_after, most=_MOST_STUCK)
+        _STUCK.set(len(stuck))
+        if stuck:
+            named = [str(order_id) for order_id in stuck[:_MOST_NAMED]]
+            _log.error("orders are stuck", count=len(stuck), oldest=named)

@@ -12,6 +12,8 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from prometheus_client import Counter
+
 from services.mesh.errors import Aborted
 from services.product import documents
 from services.product.documents import commitment_id, ms_from_time, reservation_key
@@ -23,6 +25,12 @@ from services.product.domain.reservation import (
     StockRecord,
 )
 from services.product.mongodb import Database
+
+_SWEPT = Counter(
+    "souk_reservations_swept_total",
+    "Reservations that left their product: expired ones (HELD) were put back, others kept apart.",
+    ["state"],
+)
 
 TRIES = 5
 _RETRY_AFTER = timedelta(milliseconds=50)
@@ -90,14 +98,19 @@ class StockStore:
         """Take out of a product the reservations that are due."""
         removed = 0
         for order_id, reservation in record.due(now, self._kept).items():
-            match reservation.state:
-                case ReservationState.HELD:
-                    removed += await self.put_back(record.product_id, order_id, reservation)
-                case ReservationState.COMMITTED:
-                    removed += await self._move_out(record.product_id, order_id, reservation)
-                case ReservationState.RELEASED:
-                    removed += await self._forget(record.product_id, order_id, reservation)
+            is_out = await self._take_out(record.product_id, order_id, reservation)
+            removed += is_out
+            _SWEPT.labels(reservation.state).inc(is_out)
         await self._set_due(record, removed, now)
+
+    async def _take_out(self, product_id: UUID, order_id: UUID, reservation: Reservation) -> bool:
+        match reservation.state:
+            case ReservationState.HELD:
+                return await self.put_back(product_id, order_id, reservation)
+            case ReservationState.COMMITTED:
+                return await self._move_out(product_id, order_id, reservation)
+            case ReservationState.RELEASED:
+                return await self._forget(product_id, order_id, reservation)
 
     async def put_back(self, product_id: UUID, order_id: UUID, reservation: Reservation) -> bool:
         """Return the pieces of a reservation to the stock, if it is still as it was read."""

@@ -32,6 +32,8 @@ _REDRIVEN = f"""
     WHERE dead_letter_id = $1 RETURNING {_COLUMNS}
 """  # noqa: S608 - our own text
 
+_OPEN_COUNT = "SELECT count(*) FROM dead_letters WHERE redrive_time IS NULL"
+
 _FAILED = """
     UPDATE dead_letters SET error = $2, attempt_count = attempt_count + 1 WHERE dead_letter_id = $1
 """
@@ -61,6 +63,11 @@ class DeadLetterStore:
         async with self._db.connection() as conn:
             rows = await conn.fetch(_PAGE, before, size)
         return [_dead_letter(row) for row in rows]
+
+    async def open_count(self) -> int:
+        """Returns how many were not handled after all."""
+        async with self._db.connection() as conn:
+            return int(await conn.fetchval(_OPEN_COUNT))
 
     async def get(self, dead_letter_id: UUID) -> DeadLetter:
         """Returns one. Raises DeadLetterNotFound."""

@@ -33,6 +33,13 @@ _CLAIM = """
     FROM claimed c JOIN notifications n USING (notification_id)
 """
 
+_PENDING = """
+    SELECT count(*) AS count,
+        coalesce(extract(epoch FROM clock_timestamp() - min(n.create_time)), 0)::float8 AS seconds
+    FROM deliveries d JOIN notifications n USING (notification_id)
+    WHERE d.state = 'PENDING'
+"""
+
 _SENT = """
     UPDATE deliveries SET state = 'SENT', last_error = '', update_time = clock_timestamp()
     WHERE notification_id = $1 AND channel = $2 AND state = 'PENDING'
@@ -73,6 +80,12 @@ class DeliveryStore:
             )
             for row in rows
         ]
+
+    async def pending(self) -> tuple[int, float]:
+        """Returns how many deliveries are to be made, and the age in seconds of the oldest."""
+        async with self._db.connection() as conn:
+            (row,) = await conn.fetch(_PENDING)
+        return row["count"], row["seconds"]
 
     async def sent(self, dispatch: Dispatch) -> None:
         """Writes down that the channel took it."""

@@ -23,6 +23,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import structlog
+from prometheus_client import Counter
 
 from services.mesh import failpoints
 from services.mesh.errors import DomainError
@@ -31,6 +32,11 @@ from services.order.domain import IN_FLIGHT, UNPAID, Order, Reason, State
 from services.order.store import Lease, LeaseLost, LeaseStore
 
 _log = structlog.get_logger(__name__)
+
+_SETTLED = Counter("souk_orders_settled_total", "Orders the saga has ended, by state.", ["state"])
+_REFUND_REFUSED = Counter(
+    "souk_orders_refund_refused_total", "Orders that ended without their money being given back."
+)
 
 _FIRST_RETRY = timedelta(milliseconds=200)
 _MOST_DOUBLINGS = 16
@@ -96,6 +102,8 @@ class Saga:
         except Refused as refused:
             after = order.undo(refused.reason, short_product_id=refused.product_id)
         recorded = await self._leases.record(lease, after)
+        if after.state not in IN_FLIGHT:
+            _SETTLED.labels(after.state).inc()
         await failpoints.reach("order.after_record", after.state)
         return recorded
 
@@ -125,6 +133,7 @@ class Saga:
         except RefundRefused as refused:
             _log.error("refund refused", order_id=str(lease.order.order_id), refusal=str(refused))
             money_returned, refund_refused = False, True
+            _REFUND_REFUSED.inc()
         await self._leases.renew(lease)
         await self._stock.release(lease.order)
         return lease.order.undone(money_returned=money_returned, refund_refused=refund_refused)

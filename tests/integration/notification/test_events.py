@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 from google.protobuf import json_format
 from google.type.money_pb2 import Money
+from prometheus_client import REGISTRY
 
 from services.mesh import inbox
 from services.mesh.ids import new_id
@@ -34,6 +35,11 @@ _REFUSE = """
     BEGIN RAISE EXCEPTION 'refused'; END $$;
     CREATE TRIGGER refuse BEFORE INSERT ON notifications EXECUTE FUNCTION refuse();
 """
+
+
+async def one_dead_letter_told() -> bool:
+    """Tells whether the metrics say that there is one dead letter."""
+    return REGISTRY.get_sample_value("souk_dead_letters") == 1
 
 
 async def confirm_nothing(_: Collection[UUID]) -> dict[UUID, Event]:
@@ -221,6 +227,8 @@ async def test_what_the_order_service_never_said_is_told_to_nobody(shop: Shop):
             await shop.placed(user)
         await shop.told(user, ["order.created"])
     assert letter.error == "the publisher has no such event"
+    async with shop.working():
+        await shop.eventually(one_dead_letter_told)
     with pytest.raises(RedriveFailed):
         await redrive(shop, letter)
     assert [each.type for each in await shop.listed(user)] == ["order.created"]

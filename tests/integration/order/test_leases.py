@@ -13,7 +13,15 @@ from services.mesh.database import Database
 from services.mesh.ids import new_id
 from services.order.domain import Actor, Line, Order, Reason, State
 from services.order.settings import Settings
-from services.order.store import EventStore, LeaseLost, LeaseStore, NewOrder, OrderStore
+from services.order.store import (
+    EventStore,
+    Figures,
+    FigureStore,
+    LeaseLost,
+    LeaseStore,
+    NewOrder,
+    OrderStore,
+)
 from tests.integration.order.conftest import OK
 
 NO_TIME = timedelta(0)
@@ -137,6 +145,36 @@ async def test_what_is_not_published_yet_can_be_replayed(db: Database) -> None:
     since = datetime(2026, 1, 1, tzinfo=UTC)
     events = [event async for event in EventStore(db).since(since)]
     assert [each.type for each in events if each.aggregate_id == str(order_id)] == ["order.created"]
+
+
+async def test_orders_that_should_have_ended_are_stuck(db: Database) -> None:
+    """Unpaid ones some time after they are overdue, others some time after their last step."""
+    leases, figures = LeaseStore(db, duration=LONG), FigureStore(db)
+    unpaid, undoing, young = [await placed(db) for _ in range(3)]
+    lease = await leases.acquire(undoing)
+    assert lease is not None
+    await leases.record(lease, lease.order.undo(Reason.TIMED_OUT))
+
+    async def stuck() -> list[UUID]:
+        found = await figures.stuck(longer_than=timedelta(minutes=2), most=1000)
+        return [each for each in found if each in (unpaid, undoing, young)]
+
+    assert await stuck() == []
+    async with db.connection() as conn:
+        await conn.execute(
+            "UPDATE orders SET pay_by = now() - interval '3 min' WHERE order_id = $1", unpaid
+        )
+        await conn.execute(
+            "UPDATE orders SET update_time = now() - interval '3 min' WHERE order_id = $1", undoing
+        )
+    assert await stuck() == [unpaid, undoing]
+    assert (await figures.by_state())[State.CANCELLING].oldest_seconds > 179
+    before = (await figures.by_state())[State.CANCELLING].count
+    async with db.connection() as conn:
+        await conn.execute("UPDATE orders SET next_attempt_at = NULL WHERE order_id = $1", undoing)
+    assert await stuck() == [unpaid]
+    after = (await figures.by_state()).get(State.CANCELLING, Figures())
+    assert after.count == before - 1
 
 
 async def test_a_settled_order_is_not_due(db: Database) -> None:
