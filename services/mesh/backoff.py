@@ -15,7 +15,7 @@ _STEADY_SECONDS = 10
 
 
 def delays(
-    *, first: timedelta = timedelta(milliseconds=100), most: timedelta = timedelta(seconds=5)
+    *, first: timedelta = timedelta(milliseconds=100), most: timedelta = timedelta(seconds=2)
 ) -> Iterator[float]:
     """Yields seconds without end: doubling from `first` up to `most`, each between half and whole.
 
