@@ -1,6 +1,7 @@
 """A SIGKILL between any effect and its record: nothing is lost and nothing is charged twice."""
 
 import asyncio
+import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
@@ -16,9 +17,18 @@ import pytest
 from services.local import ports
 from services.local.program import Program, running
 from services.order.settings import Settings
-from souk.order.v1 import order_service_pb2, order_service_pb2_grpc
+from souk.order.v1 import order_pb2, order_service_pb2, order_service_pb2_grpc
 from tests.conftest import Eventually
-from tests.integration.order.conftest import DECLINED, OK, Shop, Stub, create_order, person, serving
+from tests.integration.order.conftest import (
+    DECLINED,
+    OK,
+    Person,
+    Shop,
+    Stub,
+    create_order,
+    person,
+    serving,
+)
 from tests.integration.order.faults import AFTER, BEFORE, Fault
 from tests.integration.order.stand_ins import World
 
@@ -57,6 +67,20 @@ CASES = [
         for rpc, when in each_pair(("Refund", "ReleaseReservation"), (BEFORE, AFTER))
     ),
 ]
+
+
+POINTS = (
+    "order.before_place",
+    "order.after_place",
+    *(
+        f"order.after_record[{state}]"
+        for state in ("STOCK_RESERVED", "PAYMENT_AUTHORIZED", "STOCK_COMMITTED", "PAYMENT_CAPTURED")
+    ),
+    "order.after_record[CONFIRMED]",
+    "order.before_answer",
+    "order.after_answer",
+)
+"""Between two commits: what a fault of another service can't reach."""
 
 
 @pytest.mark.parametrize("is_overdue", [False, True])
@@ -179,9 +203,12 @@ async def _failed(call: Awaitable[Any]) -> None:
 
 @asynccontextmanager
 async def process(
-    settings: Settings, world: World, log: Path
+    settings: Settings, world: World, log: Path, *, failpoint: Path | None = None
 ) -> AsyncIterator[tuple[Stub, asyncio.subprocess.Process]]:
-    """Runs the order service as a process of its own; its leases last for two seconds."""
+    """Runs the order service as a process of its own; its leases last for two seconds.
+
+    `failpoint` is the file that arms a point (`services.mesh.failpoints`).
+    """
     (port,) = ports.free()
     address = ports.address(port)
     program = Program(
@@ -196,6 +223,7 @@ async def process(
             "SOUK_LEASE": "2s",
             "SOUK_POLL": "200ms",
             "SOUK_DRAIN_WAIT": "0s",
+            "SOUK_FAILPOINTS_ONCE": str(failpoint or ""),
         },
         check=lambda: _serving(address),
         log=log,
@@ -207,3 +235,44 @@ async def process(
 async def _serving(address: str) -> None:
     async with grpc.aio.insecure_channel(address) as channel, asyncio.timeout(1):
         await channel.channel_ready()
+
+
+@pytest.mark.timeout(180)
+async def test_a_kill_between_two_commits_is_survived(
+    world: World, settings: Settings, conn: "asyncpg.Connection[asyncpg.Record]", tmp_path: Path
+) -> None:
+    """Whoever repeats its call gets one order, one charge and always the same answer."""
+    once = tmp_path / "failpoint"
+    customer = person()
+    answers: dict[str, order_pb2.Order] = {}
+    previous: order_service_pb2.CreateOrderRequest | None = None
+    for point in (*POINTS, ""):
+        async with process(settings, world, tmp_path / "log", failpoint=once) as (stub, child):
+            shop = Shop(world=world, conn=conn, stub=stub)
+            if previous is not None:
+                answers[previous.request_id] = await _answered(shop, previous, customer)
+                assert await _answered(shop, previous, customer) == answers[previous.request_id]
+            if point:
+                once.write_text(f"{point}=kill")
+                previous = create_order(world.warehouse.add(stock=5))
+                await _failed(shop.place(previous, customer))
+                assert await child.wait() == -signal.SIGKILL
+    orders = [each.order_id for each in answers.values()]
+    assert len(set(orders)) == len(POINTS)
+    states = await conn.fetch("SELECT DISTINCT state FROM orders WHERE order_id = ANY($1)", orders)
+    assert [row["state"] for row in states] == ["CONFIRMED"]
+    assert [world.till.takings[order_id] for order_id in orders] == [1] * len(POINTS)
+
+
+async def _answered(
+    shop: Shop, request: order_service_pb2.CreateOrderRequest, who: Person
+) -> order_pb2.Order:
+    """Repeats a call as long as it is told that the first one is at work."""
+    async with asyncio.timeout(15):
+        while True:
+            try:
+                return await shop.place(request, who)
+            except grpc.aio.AioRpcError as error:
+                if error.code() is not grpc.StatusCode.ABORTED:
+                    raise
+            await asyncio.sleep(0.1)
