@@ -54,7 +54,7 @@ async def reservation_expires_in_the_payment(scene: Scene) -> int:
     world.arm("order", "order.before_effect[PAYMENT_AUTHORIZED]=stop")
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(scene.buy(role="slow payer", seconds=30))
-        reached = await world.reached("order", seconds=10)
+        reached = await world.reached("order", seconds=20)
         try:
             expired = await _expire_what_is_held(world.sources.mongo) if reached else 0
             await asyncio.sleep(scene.seconds(3))

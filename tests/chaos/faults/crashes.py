@@ -2,11 +2,10 @@
 
 import asyncio
 
-from tests.chaos.client import persist
 from tests.chaos.scene import Scene
 from tests.chaos.world import SERVICES
 
-_REACHED_SECONDS = 10
+_REACHED_SECONDS = 20
 _STATES = ("PENDING", "STOCK_RESERVED", "PAYMENT_AUTHORIZED", "STOCK_COMMITTED", "CANCELLING")
 _ORDER_POINTS = ("order.before_place", "order.after_place", "order.before_answer")
 _STOCK_POINTS = ("product.before_reserve", "product.after_take", "product.after_commit")
@@ -92,8 +91,14 @@ async def die_at(scene: Scene, service: str, point: str) -> int:
     scene.world.arm(service, f"{point}=kill")
     token = "tok_declined" if "CANCELLING" in point else "tok_ok"
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(persist(lambda: scene.buy(role="victim", token=token), seconds=5))
+        buying = tasks.create_task(_buy_again_and_again(scene, token))
         reached = await scene.world.reached(service, seconds=_REACHED_SECONDS)
+        buying.cancel()
     process.kills += reached
     await process.ready()
     return int(reached)
+
+
+async def _buy_again_and_again(scene: Scene, token: str) -> None:
+    while True:
+        await scene.buy(role="victim", token=token)

@@ -71,7 +71,7 @@ async def mongo_restarted_in_a_reservation(scene: Scene) -> int:
     world.arm("product", "product.after_take=stop")
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(scene.buy(role="victim"))
-        reached = await world.reached("product", seconds=10)
+        reached = await world.reached("product", seconds=20)
         async with world.processes["mongo"].down():
             world.processes["product"].resume()
             await asyncio.sleep(scene.seconds(2))
