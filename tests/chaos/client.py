@@ -5,7 +5,6 @@ users would otherwise spend the run on hashing passwords.
 """
 
 import asyncio
-import hashlib
 import json
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -17,29 +16,14 @@ import aiohttp
 import grpc.aio
 import jwt
 from google.protobuf import json_format
-from google.rpc import error_details_pb2, status_pb2
 
 from services.user import signing_keys
 from souk.order.v1 import order_service_pb2, order_service_pb2_grpc
+from tests.chaos import answers
 from tests.chaos.history import Attempt, History
 from tests.chaos.world import World
 
 _TOKEN_SECONDS = 7200
-_HTTP = {
-    "INVALID_ARGUMENT": 400,
-    "FAILED_PRECONDITION": 400,
-    "OUT_OF_RANGE": 400,
-    "UNAUTHENTICATED": 401,
-    "PERMISSION_DENIED": 403,
-    "NOT_FOUND": 404,
-    "ALREADY_EXISTS": 409,
-    "ABORTED": 409,
-    "RESOURCE_EXHAUSTED": 429,
-    "CANCELLED": 499,
-    "UNIMPLEMENTED": 501,
-    "UNAVAILABLE": 503,
-    "DEADLINE_EXCEEDED": 504,
-}
 
 
 class Client:
@@ -141,7 +125,7 @@ class Client:
         seconds: float = 15,
     ) -> Attempt:
         sent = json.dumps(body).encode() if body is not None else None
-        attempt = replace(attempt, at=self._now(), request=_digest(sent or b""))
+        attempt = replace(attempt, at=self._now(), request=answers.digest(sent or b""))
         answered = attempt
         try:
             async with self._session.request(
@@ -156,7 +140,7 @@ class Client:
                 timeout=aiohttp.ClientTimeout(total=seconds),
             ) as answer:
                 raw = await answer.read()
-                answered = _answered(attempt, answer.status, raw)
+                answered = answers.from_rest(attempt, answer.status, raw)
         except (aiohttp.ClientError, TimeoutError) as error:
             answered = replace(attempt, reason=type(error).__name__)
         finally:
@@ -170,25 +154,14 @@ class Client:
             {**body, "requestId": attempt.key}, order_service_pb2.CreateOrderRequest()
         )
         sent = request.SerializeToString(deterministic=True)
-        attempt = replace(attempt, at=self._now(), request=_digest(sent))
+        attempt = replace(attempt, at=self._now(), request=answers.digest(sent))
         answered = attempt
         metadata = (("authorization", f"Bearer {self.token(attempt.user)}"),)
         try:
             response = await self._orders.CreateOrder(request, metadata=metadata, timeout=seconds)
-            told = json_format.MessageToDict(response.order)
-            answered = replace(
-                attempt,
-                status=200,
-                order=response.order.order_id,
-                digest=_digest(response.SerializeToString(deterministic=True)),
-                told=_told(told),
-            )
+            answered = answers.from_grpc(attempt, response)
         except grpc.aio.AioRpcError as error:
-            answered = replace(
-                attempt,
-                status=_HTTP.get(error.code().name, 500),
-                reason=_grpc_reason(error) or error.code().name,
-            )
+            answered = answers.from_grpc_error(attempt, error)
         finally:
             answered = self._add(answered)
         return answered
@@ -230,51 +203,3 @@ async def persist(call: Any, *, seconds: float, pause: float = 0.1) -> Attempt:
             return attempt
         await asyncio.sleep(pause)
         pause = min(pause * 2, 2.0)
-
-
-def _answered(attempt: Attempt, status: int, raw: bytes) -> Attempt:
-    try:
-        body = json.loads(raw)
-    except ValueError:
-        body = {}
-    if not isinstance(body, dict):
-        body = {}
-    return replace(
-        attempt,
-        status=status,
-        reason="" if status < 400 else _reason(body) or f"HTTP {status}",
-        order=str(body.get("orderId", "")) or attempt.order,
-        digest=_digest(raw),
-        told=_told(body) if status < 400 else {},
-    )
-
-
-def _told(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what a checker needs: states, sums, and whose the things are."""
-    told = {name: body[name] for name in ("state", "userId", "total", "productId") if name in body}
-    for name, identity in (("orders", "orderId"), ("notifications", "orderId")):
-        if name in body:
-            told[name] = [each.get(identity, "") for each in body[name]]
-    return told
-
-
-def _reason(body: Mapping[str, Any]) -> str:
-    """Returns the reason of the ErrorInfo in a google.rpc.Status, wherever it stands."""
-    status = body.get("error", body)
-    details = status.get("details", []) if isinstance(status, dict) else []
-    return next((str(each["reason"]) for each in details if "reason" in each), "")
-
-
-def _grpc_reason(error: grpc.aio.AioRpcError) -> str:
-    for name, value in error.trailing_metadata():
-        if name == "grpc-status-details-bin" and isinstance(value, bytes):
-            details = status_pb2.Status.FromString(value).details
-            for detail in details:
-                info = error_details_pb2.ErrorInfo()
-                if detail.Unpack(info):
-                    return info.reason
-    return ""
-
-
-def _digest(raw: bytes) -> str:
-    return hashlib.sha256(raw).hexdigest()[:16]

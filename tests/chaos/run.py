@@ -145,8 +145,8 @@ async def _open_shop(
 
 async def _inject(plan: Plan, scene: Scene, outcome: Outcome) -> None:
     if plan.seconds is None:
-        for name in plan.faults:
-            await _one(name, scene, outcome)
+        for number, name in enumerate(plan.faults):
+            await _one(name, scene.with_dice(f"{plan.seed} {number}"), outcome)
         return
     until = time.monotonic() + plan.seconds
     async with asyncio.TaskGroup() as lanes:
@@ -160,7 +160,8 @@ async def _lane(plan: Plan, scene: Scene, outcome: Outcome, *, lane: int, until:
     while time.monotonic() < until:
         # A crash is over soon.
         weights = [2 if name.startswith("kill") else 1 for name in plan.faults]
-        await _one(dice.choices(plan.faults, weights)[0], scene, outcome)
+        (name,) = dice.choices(plan.faults, weights)
+        await _one(name, scene.with_dice(f"{plan.seed} {lane} {dice.random()}"), outcome)
         await asyncio.sleep(dice.uniform(0, 1))
 
 

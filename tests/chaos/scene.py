@@ -2,7 +2,8 @@
 
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 from tests.chaos.buyers import Crowd, new_id
 from tests.chaos.catalogue import Catalogue
@@ -25,6 +26,10 @@ class Scene:
     crowd: Crowd
     dice: random.Random
     scale: float
+
+    def with_dice(self, seed: str) -> Self:
+        """Returns the scene with dice of its own, so that no other fault's throws count."""
+        return replace(self, dice=random.Random(seed))  # noqa: S311 - repeatable
 
     def seconds(self, seconds: float) -> float:
         """Returns how long something that lasts `seconds` in a long run lasts in this one."""

@@ -14,36 +14,23 @@ import contextlib
 import os
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
-from services.local import certs, contract, credentials, databases, ports, program, topology
+from services.local import certs, ports, program, topology
 from services.local.data_folder import DataFolder
-from services.local.demo import accounts
 from services.local.endpoints import Endpoints
 from services.local.launch import Launch
 from services.local.program import Program
-from services.local.stores import mongo, postgres, redis
 from services.user import signing_keys
+from tests.chaos import wiring
 from tests.chaos.processes import Process
 from tests.chaos.sources import Sources
 from tests.chaos.tcp_proxy import TcpProxy
+from tests.chaos.wiring import SERVICES
 
-SERVICES = tuple(service.name for service in topology.SERVICES)
 STORES = ("postgres", "redis", "mongo")
 
-# Shorter than in operation, so that a run sees the end of what hangs.
-_OPTIONS = {
-    "SOUK_LOG_FORMAT": "console",
-    "SOUK_LOG_LEVEL": "info",
-    "SOUK_DRAIN_WAIT": "300ms",
-    "SOUK_PAY_WITHIN": "15s",
-    "SOUK_HOLD_STOCK": "40s",
-    "SOUK_CONSUMER_NAME": "chaos",
-    "SOUK_ABANDONED_AFTER": "5s",
-    "SOUK_ANNOUNCEMENT_GRACE": "3s",
-}
 _MIGRATE_SECONDS = 120
 
 # By a process that gives up, or of a failure that nobody thought of.
@@ -143,13 +130,13 @@ async def running(path: Path) -> AsyncIterator[World]:
     signing_keys.create(folder.signing_keys, "chaos")
     at = dict(zip(topology.DEFAULT_PORTS, ports.free(len(topology.DEFAULT_PORTS)), strict=True))
     async with contextlib.AsyncExitStack() as stack:
-        stores = _stores(folder, at)
+        stores = wiring.stores(folder, at)
         await _start(stack, stores.values())
-        endpoints = _endpoints(folder, at)
-        links = await _links(stack, endpoints)
-        launches = await _launches(folder, endpoints, links)
+        endpoints = wiring.endpoints(folder, at)
+        links = await wiring.links(stack, endpoints)
+        launches = await wiring.launches(folder, endpoints, links)
         await _migrate(launches)
-        programs = _programs(folder, endpoints, launches)
+        programs = wiring.programs(folder, endpoints, launches)
         processes = stores | {each.name: Process(each) for each in programs}
         await _start(stack, [processes[each.name] for each in programs])
         yield World(
@@ -166,98 +153,6 @@ async def _start(stack: contextlib.AsyncExitStack, processes: Iterable[Process])
         for process in processes:
             stack.push_async_callback(process.stop)
             tasks.create_task(process.start())
-
-
-def _stores(folder: DataFolder, at: Mapping[str, int]) -> dict[str, Process]:
-    # A killed server finds what it had written in the system's cache: no need to wait for disks.
-    # Redis buffers in its own memory, so it is to lose no more than its last second.
-    programs = (
-        postgres.program(folder.store("postgres"), at["postgres"], durable=False),
-        redis.program(folder.store("redis"), at["redis"], durable=True),
-        mongo.program(folder.store("mongo"), at["mongo"]),
-    )
-    for each in programs:
-        folder.store(each.name).mkdir(exist_ok=True)
-    return {each.name: Process(each) for each in programs}
-
-
-def _endpoints(folder: DataFolder, at: Mapping[str, int]) -> Endpoints:
-    free = [
-        ports.address(port) for port in ports.free(2 * len(SERVICES), besides=list(at.values()))
-    ]
-    return Endpoints(
-        gateway=f"http://{ports.address(at['gateway'])}",
-        grpc={name: ports.address(at[name]) for name in ("storefront", *SERVICES)},
-        probes=dict(zip(SERVICES, free[: len(SERVICES)], strict=True)),
-        metrics=dict(zip(SERVICES, free[len(SERVICES) :], strict=True)),
-        sandbox=f"http://{ports.address(at['sandbox'])}",
-        postgres=postgres.superuser_url(folder.store("postgres"), at["postgres"]),
-        redis=redis.url(at["redis"]),
-        mongo=mongo.url(at["mongo"]),
-        certs=str(folder.certs),
-        supervisor=os.getpid(),
-    )
-
-
-async def _links(
-    stack: contextlib.AsyncExitStack, endpoints: Endpoints
-) -> dict[tuple[str, str], TcpProxy]:
-    """Opens a proxy on each way that a process takes to another one."""
-    ways = [("gateway", name) for name in SERVICES]
-    for service in topology.SERVICES:
-        ways += [(service.name, callee) for callee in contract.callees(service.name)]
-        ways += [(service.name, store) for store in sorted(service.stores)]
-    ways.append(("payment", "sandbox"))
-    addresses = endpoints.grpc | {
-        "sandbox": urlsplit(endpoints.sandbox).netloc,
-        "postgres": urlsplit(endpoints.postgres).netloc.rpartition("@")[2],
-        "redis": urlsplit(endpoints.redis).netloc,
-        "mongo": urlsplit(endpoints.mongo).netloc,
-    }
-    return {
-        (caller, callee): await stack.enter_async_context(TcpProxy(addresses[callee]))
-        for caller, callee in ways
-    }
-
-
-async def _launches(
-    folder: DataFolder, endpoints: Endpoints, links: Mapping[tuple[str, str], TcpProxy]
-) -> dict[str, Launch]:
-    """Says how each process is started, which sees the others behind its own proxies."""
-    urls = await databases.provision(endpoints.postgres, folder, topology.services_with("postgres"))
-    found = {}
-    for name in ("gateway", *SERVICES):
-        seen = {callee: link.address for (caller, callee), link in links.items() if caller == name}
-        found[name] = Launch(
-            folder=folder,
-            endpoints=replace(
-                endpoints,
-                grpc=endpoints.grpc | {each: seen[each] for each in seen if each in SERVICES},
-                redis=_behind(endpoints.redis, seen.get("redis")),
-                mongo=_behind(endpoints.mongo, seen.get("mongo")),
-                sandbox=_behind(endpoints.sandbox, seen.get("sandbox")),
-            ),
-            databases={each: _behind(url, seen.get("postgres")) for each, url in urls.items()},
-            admin=accounts.ensure(folder)["admin"],
-            provider_api_key=credentials.ensure(folder, "provider/api-key"),
-            provider_webhook_secret=credentials.ensure(folder, "provider/webhook"),
-            options=_OPTIONS,
-        )
-    return found
-
-
-def _programs(
-    folder: DataFolder, endpoints: Endpoints, launches: Mapping[str, Launch]
-) -> list[Program]:
-    """Describes sandbox, services and gateway."""
-    direct = replace(launches["gateway"], endpoints=endpoints)
-    programs = [direct.sandbox(), launches["gateway"].gateway()]
-    for service in topology.SERVICES:
-        each = launches[service.name].service(service)
-        once = str(folder.path / f"{service.name}.failpoint")
-        own = {"SOUK_LISTEN": endpoints.grpc[service.name], "SOUK_FAILPOINTS_ONCE": once}
-        programs.append(replace(each, environment={**each.environment, **own}))
-    return [replace(each, log=folder.path / "logs" / f"{each.name}.log") for each in programs]
 
 
 async def _migrate(launches: Mapping[str, Launch]) -> None:
@@ -278,12 +173,3 @@ async def migrate(launch: Launch, name: str) -> None:
     )
     if await process.wait() != 0:
         raise RuntimeError(f"the migration of {name} ended with {process.returncode}")
-
-
-def _behind(url: str, address: str | None) -> str:
-    """Returns `url` with the proxy's address, if there is one, in the place of the server's."""
-    if address is None:
-        return url
-    parts = urlsplit(url)
-    user, at, _ = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=f"{user}{at}{address}"))

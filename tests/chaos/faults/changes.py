@@ -9,7 +9,7 @@ from motor.motor_asyncio import AsyncIOMotorClient
 
 from tests.chaos import world as worlds
 from tests.chaos.scene import Scene
-from tests.chaos.world import SERVICES
+from tests.chaos.wiring import SERVICES
 
 _SKEWED = Path(__file__).parents[1] / "skewed.py"
 _FIVE_MINUTES = 300

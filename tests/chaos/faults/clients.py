@@ -134,8 +134,8 @@ async def three_times_the_load(scene: Scene) -> int:
     stop = asyncio.Event()
     count = 3 * scene.crowd.size
     async with asyncio.TaskGroup() as tasks:
-        for number in range(count):
-            tasks.create_task(scene.crowd.buy_until(stop, 1_000_000 + number))
+        for _ in range(count):
+            tasks.create_task(scene.crowd.buy_until(stop, scene.dice.getrandbits(64)))
         await asyncio.sleep(scene.seconds(20))
         stop.set()
     return count

@@ -3,7 +3,7 @@
 import asyncio
 
 from tests.chaos.scene import Scene
-from tests.chaos.world import SERVICES
+from tests.chaos.wiring import SERVICES
 
 _REACHED_SECONDS = 20
 _STATES = ("PENDING", "STOCK_RESERVED", "PAYMENT_AUTHORIZED", "STOCK_COMMITTED", "CANCELLING")
