@@ -132,8 +132,8 @@ class Answering(asyncio.Protocol):
         assert flags & _END_HEADERS, "a header block takes more than one frame"
         assert not flags & _PADDED, "a header block is padded"
         block = payload[5:] if flags & _PRIORITY else payload
-        fields = dict(self._decoder.decode(block))
-        self._backend.paths.add(str(fields[":path"]))
+        fields: dict[Any, Any] = dict(self._decoder.decode(block))
+        self._backend.paths.add(fields[":path"])
         self._blocks_read += 1
 
     def _send(self, out: list[bytes]) -> None:

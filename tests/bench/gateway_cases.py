@@ -74,7 +74,7 @@ def cases(descriptors: bytes) -> list[Case]:
     known = messages(descriptors)
 
     def message(name: str, content: Mapping[str, Any]) -> Message:
-        return json_format.ParseDict(content, known[name]())
+        return json_format.ParseDict(dict(content), known[name]())
 
     return [
         Case(
