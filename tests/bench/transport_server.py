@@ -1,7 +1,7 @@
 """The server side of `transport.py`: `python -m tests.bench.transport_server CPU`.
 
-Speaks as much HTTP/2 as it takes to answer every unary call with the same message, so that the
-client is what is measured. Prints its port.
+Speaks as much HTTP/2 as it takes to answer every call with the same message, or with as many of
+them as the request says, so that the client is what is measured. Prints its port.
 """
 
 import asyncio
@@ -13,10 +13,15 @@ import hpack
 import uvloop
 
 from gateway.transcoding.transport.native import frames
+from gateway.transcoding.transport.native.flow_control import DEFAULT_WINDOW
 from gateway.transcoding.transport.native.frames import FrameReader
+from gateway.transcoding.transport.native.peer_settings import PeerSettings
 
-_MESSAGE: Final = b"m" * 290
+_MESSAGE: Final = b"\0" + (290).to_bytes(4, "big") + b"m" * 290
 _LARGEST: Final = 2**31 - 1
+_PREFIX: Final = 5
+MANY: Final = b"many:"
+"""What a request begins with that says how many messages it wants."""
 
 
 class Answering(asyncio.Protocol):
@@ -32,12 +37,16 @@ class Answering(asyncio.Protocol):
         self._last = encoder.encode([("grpc-status", "0")], huffman=False)
         self._preface = frames.PREFACE
         self._reader = FrameReader()
+        # By stream: how many bytes are left, and the window.
+        self._left: dict[int, int] = {}
+        self._windows: dict[int, int] = {0: DEFAULT_WINDOW}
+        self._peer = PeerSettings()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Opens all windows."""
         self._transport = transport
         settings = frames.frame(frames.SETTINGS, 0, 0)
-        transport.write(settings + frames.window_update(0, _LARGEST - 65_535))  # type: ignore[attr-defined]  # uvloop's are not derived from asyncio's
+        transport.write(settings + frames.window_update(0, _LARGEST - DEFAULT_WINDOW))  # type: ignore[attr-defined]  # uvloop's are not derived from asyncio's
 
     def data_received(self, data: bytes) -> None:
         """Answers what is complete."""
@@ -52,20 +61,41 @@ class Answering(asyncio.Protocol):
 
     def _answer(self, kind: int, flags: int, stream_id: int, payload: bytes) -> bytes:
         if kind == frames.SETTINGS and not flags & frames.ACK:
+            self._peer = self._peer.changed(payload)
             return frames.frame(frames.SETTINGS, frames.ACK, 0)
         if kind == frames.PING and not flags & frames.ACK:
             return frames.frame(frames.PING, frames.ACK, 0, payload)
+        if kind == frames.WINDOW_UPDATE:
+            if stream_id in self._windows:
+                self._windows[stream_id] += frames.word(payload)
+            return b"".join(self._messages(each) for each in list(self._left))
         if kind != frames.DATA or not flags & frames.END_STREAM:
             return b""
         first, self._first = self._first, self._between
-        message = b"\0" + len(_MESSAGE).to_bytes(4, "big") + _MESSAGE
-        return (
-            frames.headers(stream_id, first, frames.MAX_FRAME_BYTES)
-            + frames.frame(frames.DATA, 0, stream_id, message)
-            + frames.frame(
-                frames.HEADERS, frames.END_HEADERS | frames.END_STREAM, stream_id, self._last
-            )
-        )
+        request = payload[_PREFIX:]
+        many = request.startswith(MANY)
+        count = int(request.removeprefix(MANY)) if many else 1
+        self._left[stream_id] = count * len(_MESSAGE)
+        self._windows[stream_id] = self._peer.initial_window_size
+        head = frames.headers(stream_id, first, frames.MAX_FRAME_BYTES)
+        return head + self._messages(stream_id)
+
+    def _messages(self, stream_id: int) -> bytes:
+        """Writes what the windows let go now, a message a frame, or what fits of it."""
+        written: list[bytes] = []
+        while left := self._left[stream_id]:
+            at = -left % len(_MESSAGE)
+            size = min(len(_MESSAGE) - at, self._windows[stream_id], self._windows[0])
+            if not size:
+                return b"".join(written)
+            self._windows[stream_id] -= size
+            self._windows[0] -= size
+            self._left[stream_id] -= size
+            written.append(frames.frame(frames.DATA, 0, stream_id, _MESSAGE[at : at + size]))
+        del self._left[stream_id], self._windows[stream_id]
+        ends = frames.END_HEADERS | frames.END_STREAM
+        written.append(frames.frame(frames.HEADERS, ends, stream_id, self._last))
+        return b"".join(written)
 
 
 async def _serve() -> None:
