@@ -54,7 +54,7 @@ async def _serve(
         served = Served(composed, upstreams, pages)
         reloader = Reloader(sources, served, options.reflect_seconds)
         plan = await reloader.first()
-        listening = serving.bind(options.listen)
+        listening = serving.bind(options.listen, is_shared=environment.worker is not None)
         await served.serve(plan)
         has_storefront = _has_storefront(options, environment, plan)
         async with _beside(environment, requests, has_storefront=has_storefront) as metrics_port:
@@ -70,7 +70,9 @@ async def _serve(
 def _has_storefront(options: Options, environment: GatewaySettings, plan: Plan) -> bool:
     """Says whether the storefront's upstream is this process."""
     address = clients.address_of(options, storefront.SERVICE)
-    return storefront.SERVICE in plan.services and address == environment.listen
+    # Of several processes on one port, one has it.
+    is_first = not environment.worker
+    return is_first and storefront.SERVICE in plan.services and address == environment.listen
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ import structlog
 
 from gateway.http1.limits import Limits
 from gateway.http1.server import Server
+from gateway.http1.workers import Parent
 from gateway.settings import GatewaySettings
 from gateway.transcoding.http import Handler
 from services.mesh import event_loop
@@ -22,8 +23,11 @@ _OTHER_OPEN_FILES: Final = 200
 _log = structlog.get_logger(__name__)
 
 
-def bind(address: str) -> socket.socket:
-    """Takes `HOST:PORT`. Raises CannotListen."""
+def bind(address: str, *, is_shared: bool = False) -> socket.socket:
+    """Takes `HOST:PORT`, alone or together with others that share it. Raises CannotListen.
+
+    One that is shared does not listen yet: connections would wait for whoever serves nothing.
+    """
     host, port = host_and_port(address)
     try:
         family, kind, protocol, _, where = socket.getaddrinfo(
@@ -32,8 +36,11 @@ def bind(address: str) -> socket.socket:
         listening = socket.socket(family, kind, protocol)
         try:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if is_shared:
+                listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             listening.bind(where)
-            listening.listen()
+            if not is_shared:
+                listening.listen()
         except OSError:
             listening.close()
             raise
@@ -57,13 +64,29 @@ async def answer_until_signal(
     _allow_open_files(environment.max_connections + _OTHER_OPEN_FILES)
     async with Server(handler, Limits(connections=environment.max_connections)) as server:
         await server.listen(listening)
-        host, port = listening.getsockname()[:2]
-        _log.info("serving", address=f"{host}:{port}", metrics_port=metrics_port)
-        await event_loop.stop_signal()
+        _log.info("serving", address=address_of(listening), metrics_port=metrics_port)
+        await _stop(environment)
         on_drain()
         _log.info("draining")
         await asyncio.sleep(environment.drain_wait.total_seconds())
         await server.drain(environment.drain_grace.total_seconds())
+
+
+def address_of(listening: socket.socket) -> str:
+    """Gives `HOST:PORT`, as it was taken."""
+    host, port = listening.getsockname()[:2]
+    return f"[{host}]:{port}" if listening.family == socket.AF_INET6 else f"{host}:{port}"
+
+
+async def _stop(environment: GatewaySettings) -> None:
+    """Waits for a signal; a worker stops with its parent, too."""
+    if environment.worker is None:
+        await event_loop.stop_signal()
+        return
+    parent = Parent()
+    parent.tell_serving()
+    await event_loop.stop_signal()
+    parent.close()
 
 
 def _allow_open_files(wanted: int) -> None:

@@ -6,7 +6,7 @@ The environment (`SOUK_*`) says how the process lives in the mesh, as for every 
 
 import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -29,12 +29,14 @@ class GatewaySettings(MeshSettings):
     """The environment. `listen` is where services in the gateway's own process serve gRPC.
 
     `cors_origins`: the origins whose pages may call the gateway, or "*". `max_connections`: of
-    HTTP, of one process.
+    HTTP, of one process. `worker`: which of several processes on one port this is; their parent
+    sets it.
     """
 
     listen: str = "127.0.0.1:50050"
     cors_origins: tuple[str, ...] = ()
     max_connections: int = 10_000
+    worker: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +61,19 @@ class Options:
     upstream_ca: Path | None = None
     upstream_cert: Path | None = None
     upstream_key: Path | None = None
+    workers: int = 1
+    """How many processes serve."""
     json: bool = False
     """Whether `routes` prints JSON."""
+
+
+def of_worker(environment: GatewaySettings) -> GatewaySettings:
+    """Gives each of several processes a port of its own for /metrics: it counts what it serves."""
+    if not environment.worker or environment.metrics_listen is None:
+        return environment
+    host, _, port = environment.metrics_listen.rpartition(":")
+    own = int(port) and int(port) + environment.worker
+    return replace(environment, metrics_listen=f"{host}:{own}")
 
 
 def parse(argv: Sequence[str] | None = None) -> Options:
@@ -84,6 +97,8 @@ def parse(argv: Sequence[str] | None = None) -> Options:
         faults.append("--max-message-bytes: must be positive")
     if options.reflect_seconds < 0:
         faults.append("--reflect-seconds: must not be negative")
+    if options.workers < 1:
+        faults.append("--workers: expected at least 1")
     if (options.upstream_cert is None) != (options.upstream_key is None):
         faults.append("--upstream-cert and --upstream-key belong together")
     if options.upstream_cert is not None and options.upstream_ca is None:
@@ -171,6 +186,13 @@ def _add_serving(serve: argparse.ArgumentParser) -> None:
     )
     serve.add_argument(
         "--listen", metavar="HOST:PORT", default="127.0.0.1:8080", help="where to serve HTTP"
+    )
+    serve.add_argument(
+        "--workers",
+        metavar="N",
+        type=int,
+        default=1,
+        help="how many processes serve the address, one for each core",
     )
     serve.add_argument(
         "--unknown-fields",
