@@ -1,7 +1,7 @@
 """Builds what answers requests out of contracts, anew for each set of them.
 
 request -> telemetry -> health and docs -> CORS -> compression -> RPC by name, or transcoder
--> upstream
+-> guard -> upstream
 """
 
 import json
@@ -15,6 +15,7 @@ from gateway import access, clients, cors, rpcs
 from gateway.access import Admitting
 from gateway.clients import Upstreams
 from gateway.contracts import Contracts
+from gateway.guard import guarding
 from gateway.openapi import document
 from gateway.pages import Pages, ReadinessCheck
 from gateway.request_metrics import RequestMetrics
@@ -28,6 +29,9 @@ from gateway.transcoding.secrets import methods_with_secrets
 from gateway.transcoding.terms import Terms
 from gateway.transcoding.transcoder import Options as TranscoderOptions
 from gateway.transcoding.transcoder import Transcoder
+from gateway.transcoding.transport import Transport
+from services.mesh.concurrency_limit import ConcurrencyLimit
+from souk.mesh.v1.policy_pb2 import Priority
 
 # What only the mesh may say of a caller.
 _DENIED_METADATA: Final = re.compile(r"x-souk-.*")
@@ -43,6 +47,8 @@ class Plan:
     methods: Collection[Method]
     """Those that are served by name."""
     terms: Callable[[Method], Terms]
+    priorities: Mapping[str, Priority.ValueType]
+    """What is refused first under load, by the paths of methods."""
 
 
 def openapi(contracts: Contracts) -> dict[str, object]:
@@ -70,6 +76,7 @@ class Composition:
         """`admitting` admits people, as policies ask for it; None enforces no policy."""
         self._options = options
         self._cors_origins = environment.cors_origins
+        self._limit = ConcurrencyLimit(highest=environment.max_concurrency)
         self._upstreams = upstreams
         self._admitting = admitting
         self._pages = pages
@@ -79,6 +86,7 @@ class Composition:
         """Decides what is served and for whom. Raises Faults for what cannot be."""
         options = self._options
         terms: Callable[[Method], Terms] = access.open_terms
+        priorities: Mapping[str, Priority.ValueType] = {}
         services = rpcs.services(options, contracts.descriptors, contracts.services())
         methods = [each for each in contracts.descriptors.methods if each.service in services]
         clients.check_upstreams(options, services)
@@ -87,16 +95,28 @@ class Composition:
             methods = [each for each in methods if access.is_public(policies, each)]
             access.check_public(policies, [binding.method for binding in contracts.bindings])
             terms = access.terms_by_policy(policies, self._admitting)
-        return Plan(contracts=contracts, services=services, methods=methods, terms=terms)
+            priorities = {path: policy.priority for path, policy in policies.items()}
+        return Plan(
+            contracts=contracts,
+            services=services,
+            methods=methods,
+            terms=terms,
+            priorities=priorities,
+        )
 
     def handler(self, plan: Plan) -> Handler:
         """Builds what answers. The upstreams of the plan's services are open."""
         contracts, options = plan.contracts, self._options
+        guard = guarding(self._limit, plan.priorities)
+
+        def transport(service: str) -> Transport:
+            return guard(service, self._upstreams.transport(service))
+
         transcoder = Transcoder(
             contracts.descriptors,
             contracts.router,
             contracts.bindings,
-            {service: self._upstreams.transport(service) for service in plan.services},
+            {service: transport(service) for service in plan.services},
             TranscoderOptions(
                 decoding=options.decoding,
                 ignore_unknown_fields=options.ignore_unknown_fields,
@@ -108,9 +128,7 @@ class Composition:
         codec = Codec(contracts.descriptors.files)
         secret = methods_with_secrets(plan.methods)
         shared = rpcs.shared(options, codec, _DENIED_METADATA, secret)
-        by_name = rpcs.server(
-            plan.methods, shared, self._upstreams.transport, plan.terms, contracts.router
-        )
+        by_name = rpcs.server(plan.methods, shared, transport, plan.terms, contracts.router)
         handler = _compressed(by_name.before(transcoder.handle), secret)
         handler = self._pages.before(cors.allowing(handler, self._cors_origins))
         return told(handler, codec, self._metrics)

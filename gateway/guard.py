@@ -1,0 +1,140 @@
+"""Keeps the gateway from asking for more than can be answered, as every process of the mesh does.
+
+    no room for the call     RESOURCE_EXHAUSTED, reason OVERLOADED, with RetryInfo
+    nobody answers there     UNAVAILABLE, reason CIRCUIT_OPEN, with RetryInfo
+
+The limit is one for the process, the circuit one for each service (docs/decisions/0088).
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+from prometheus_client import Counter
+
+from gateway.transcoding.errors import StatusError
+from gateway.transcoding.transport import Call, Messages, Reply, ReplyStream, Transport
+from services.mesh.circuit_breaker import CircuitBreaker
+from services.mesh.concurrency_limit import ConcurrencyLimit, UsualTime
+from souk.mesh.v1.policy_pb2 import Priority
+
+_DOMAIN: Final = "gateway.souk"
+_COME_BACK_SECONDS: Final = (0.1, 0.5)
+# Who gave a call less time than this has learnt nothing about the service.
+_FAIR_SECONDS: Final = 0.25
+
+_REFUSED: Final = Counter(
+    "gateway_calls_refused", "Calls that were not made.", ("service", "reason")
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Method:
+    priority: Priority.ValueType
+    usual: UsualTime = field(default_factory=UsualTime)
+
+
+class GuardedTransport:
+    """Makes the calls to one service, as far as there is room and somebody answers."""
+
+    def __init__(
+        self,
+        service: str,
+        transport: Transport,
+        limit: ConcurrencyLimit,
+        priorities: Mapping[str, Priority.ValueType],
+    ) -> None:
+        """`priorities` has those of methods by path; any other's is normal."""
+        self._service = service
+        self._transport = transport
+        self._limit = limit
+        self._priorities = priorities
+        self._methods: dict[str, _Method] = {}
+        self._breaker = CircuitBreaker()
+        self._now = time.monotonic
+
+    def unary(self, call: Call, request: bytes) -> asyncio.Future[Reply]:
+        """Makes a call. Raises StatusError at once if it may not be made."""
+        method = self._admitted(call)
+        if not self._breaker.allows():
+            raise self._refusal(
+                code_pb2.UNAVAILABLE,
+                "CIRCUIT_OPEN",
+                "the service has not answered for a while",
+                self._breaker.seconds_left(),
+            )
+        try:
+            reply = self._transport.unary(call, request)
+        except StatusError as error:
+            self._learn(error.status.code, 0)
+            raise
+        self._limit.begin()
+        reply.add_done_callback(partial(self._ended, method, self._now()))
+        return reply
+
+    def stream(self, call: Call, requests: bytes | Messages) -> ReplyStream:
+        """Begins a stream; it takes no room, as it mostly waits."""
+        self._admitted(call)
+        return self._transport.stream(call, requests)
+
+    async def is_ready(self, service: str) -> bool:
+        """Says whether a call made now would reach the service."""
+        return await self._transport.is_ready(service)
+
+    def _admitted(self, call: Call) -> _Method:
+        method = self._methods.get(call.path)
+        if method is None:
+            priority = self._priorities.get(call.path, Priority.PRIORITY_NORMAL)
+            method = self._methods[call.path] = _Method(priority=priority)
+        if not self._limit.admits(method.priority):
+            seconds = random.uniform(*_COME_BACK_SECONDS)  # noqa: S311  # spreads load
+            raise self._refusal(
+                code_pb2.RESOURCE_EXHAUSTED, "OVERLOADED", "too much to do now", seconds
+            )
+        return method
+
+    def _ended(self, method: _Method, begin: float, reply: asyncio.Future[Reply]) -> None:
+        seconds = self._now() - begin
+        self._limit.end(method.usual, seconds)
+        if reply.cancelled():
+            return
+        error = reply.exception()
+        self._learn(error.status.code if isinstance(error, StatusError) else code_pb2.OK, seconds)
+
+    def _learn(self, code: int, seconds: float) -> None:
+        if code == code_pb2.UNAVAILABLE:
+            self._breaker.failed()
+        elif code != code_pb2.DEADLINE_EXCEEDED:
+            self._breaker.succeeded()
+        elif seconds >= _FAIR_SECONDS:
+            self._breaker.failed()
+
+    def _refusal(self, code: int, reason: str, message: str, seconds: float) -> StatusError:
+        _REFUSED.labels(self._service, reason).inc()
+        status = status_pb2.Status(code=code, message=message)
+        status.details.add().Pack(error_details_pb2.ErrorInfo(reason=reason, domain=_DOMAIN))
+        retry = error_details_pb2.RetryInfo()
+        retry.retry_delay.FromMilliseconds(round(seconds * 1000))
+        status.details.add().Pack(retry)
+        return StatusError(status)
+
+
+Guard = Callable[[str, Transport], Transport]
+"""Guards the transport that reaches a service, named in full."""
+
+
+def guarding(limit: ConcurrencyLimit, priorities: Mapping[str, Priority.ValueType]) -> Guard:
+    """Makes what guards transports, each service's always by the same circuit."""
+    known: dict[str, GuardedTransport] = {}
+
+    def guard(service: str, transport: Transport) -> Transport:
+        if service not in known:
+            known[service] = GuardedTransport(service, transport, limit, priorities)
+        return known[service]
+
+    return guard
