@@ -72,9 +72,10 @@ async def stream(request: HttpRequest, limits: Limits) -> AsyncIterator[bytes]:
     chunks = request.chunks()
     is_empty = True
     while (chunk := await _next(chunks, limits.idle_seconds)) is not None:
-        is_empty = False
+        is_empty = is_empty and not chunk
         for piece in inflater.feed(chunk):
-            yield piece
+            if piece:
+                yield piece
     if not is_empty:
         inflater.finish()
 

@@ -53,6 +53,7 @@ def echo(upstream: Echo) -> Echo:
     """Forgets what earlier tests asked."""
     upstream.calls.clear()
     upstream.cancelled.clear()
+    upstream.sent = upstream.received = 0
     return upstream
 
 

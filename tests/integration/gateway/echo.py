@@ -32,6 +32,10 @@ class Echo:
 
     calls: list[Call] = field(default_factory=list)
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+    sent: int = 0
+    """How many messages the last stream has sent."""
+    received: int = 0
+    """How many messages have come by streams."""
     address: str = ""
 
     def _message(self, name: str) -> Any:
@@ -70,28 +74,46 @@ class Echo:
         """Answers as many resources as asked for, and fails where asked to."""
         if request.fail_after < 0:
             await context.abort(grpc.StatusCode.NOT_FOUND, "no such thing")
+        title = "x" * request.title_bytes
         for number in range(1, request.count + 1):
-            yield self._message("test.v1.Resource")(name=str(number))
+            yield self._message("test.v1.Resource")(name=str(number), title=title)
+            self.sent = number
             if number == request.fail_after:
                 await context.abort(grpc.StatusCode.ABORTED, "enough")
         if request.endless:
             await self._until_cancelled()
 
     async def collect(self, requests: AsyncIterator[Any], context: Any) -> Any:
-        """Answers what came; fails, or answers, at once where a name says so."""
+        """Answers what came; fails, answers or stays, at once where a name says so."""
         got = []
         async for request in requests:
+            self.received += 1
             got.append(request)
+            if request.parent == "slow":
+                await self._until_cancelled()
             if request.resource.name == "stop":
                 break
             if request.resource.name == "fail":
                 await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "enough")
+        if got and got[0].parent == "waits":
+            # grpc.aio ends the requests of a cancelled call as if all had come.
+            await self._until_cancelled()
         return self._message("test.v1.ImportResponse")(requests=got)
 
     async def chat(self, requests: AsyncIterator[Any], _: Any) -> AsyncIterator[Any]:
         """Answers each message as it comes."""
         async for request in requests:
             yield request
+
+    async def upload(self, requests: AsyncIterator[Any], _: Any) -> Any:
+        """Answers what came, and in how many messages."""
+        got = [request async for request in requests]
+        return self._message("test.v1.UploadResponse")(
+            name=got[0].name if got else "",
+            content_type=got[0].content.content_type if got else "",
+            bytes=sum(len(each.content.data) for each in got),
+            messages=len(got),
+        )
 
     async def raw(self, request: Any, _: Any) -> Any:
         """Answers the body it was given."""
@@ -132,6 +154,7 @@ class Echo:
             "Import": self.collect,
             "Chat": self.chat,
             "Raw": self.raw,
+            "Upload": self.upload,
             "Download": self.download,
             "Fail": self.fail,
         }

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import Any
 
 import aiohttp
@@ -191,3 +192,96 @@ async def test_a_raw_stream_is_one_body(http: Http):
     """A stream of google.api.HttpBody is its data, one after another."""
     answer = await http("GET", "/v1/files/three")
     assert (b"one two three", "text/plain") == (answer.body, answer.headers["content-type"])
+
+
+@pytest.mark.parametrize(
+    ("sizes", "messages"), [((), 0), ((1,), 1), ((10, 20, 30), 3), ((600_000,), None)]
+)
+async def test_a_raw_upload_is_sent_on_in_pieces(http: Http, sizes, messages):
+    """A stream of google.api.HttpBody gets a body as it comes, however large, with its type."""
+
+    async def pieces():
+        for size in sizes:
+            yield b"a" * size
+            await asyncio.sleep(0.05)
+
+    headers = {"content-type": "image/png"}
+    answer = await http("POST", "/v1/uploads/b", data=pieces(), headers=headers)
+    assert (200, str(sum(sizes))) == (answer.status, answer.json["bytes"])
+    if sizes:
+        assert ("b", "image/png") == (answer.json["name"], answer.json["contentType"])
+    if messages is not None:
+        assert messages == answer.json["messages"]
+
+
+async def test_a_slow_reader_slows_the_service(
+    gateway: Gateway, session: aiohttp.ClientSession, echo: Echo
+):
+    """What a client does not read stays with the service; it sends on when the client reads on."""
+    total, size = 2_000, 50_000
+    url = f"{gateway.url}/v1/resources:watch?count={total}&titleBytes={size}"
+    async with asyncio.timeout(30), session.get(url) as response:
+        await _until_still(lambda: echo.sent)
+        # Buffers of four sockets and a window or two, of a hundred megabytes.
+        assert 0 < echo.sent < total // 2
+        while await response.content.readany():
+            pass
+        assert total == echo.sent
+
+
+async def test_a_slow_service_slows_the_client(gateway: Gateway, echo: Echo):
+    """What a service does not take stays with the client."""
+    line = json.dumps({"name": "a", "title": "x" * 50_000}).encode() + b"\n"
+    chunk = b"%x\r\n%b\r\n" % (len(line), line)
+    head = b"POST /v1/parents/slow:import HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n"
+    _, writer = await asyncio.open_connection(gateway.host, gateway.port)
+    writer.write(head)
+    sent = 0
+
+    async def send() -> None:
+        nonlocal sent
+        while True:
+            writer.write(chunk)
+            await writer.drain()
+            sent += 1
+
+    async with asyncio.timeout(30):
+        sending = asyncio.create_task(send())
+        await _until_still(lambda: sent)
+        assert 0 < sent < 1_000
+        assert 1 == echo.received
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+    writer.transport.abort()
+
+
+async def _until_still(count: Callable[[], int]) -> None:
+    """Waits until a number has begun to grow and has not for half a second."""
+    last = -1
+    while count() == 0 or count() != last:
+        last = count()
+        await asyncio.sleep(0.5)
+
+
+async def test_a_client_that_leaves_in_its_upload_ends_the_call(gateway: Gateway, echo: Echo):
+    """Half an upload does not pass for a whole one: the RPC is cancelled."""
+    _, writer = await asyncio.open_connection(gateway.host, gateway.port)
+    line = b'{"name": "a"}\n'
+    writer.write(
+        b"POST /v1/parents/waits:import HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n"
+        b"%x\r\n%b\r\n" % (len(line), line)
+    )
+    async with asyncio.timeout(5):
+        while echo.received == 0:
+            await asyncio.sleep(0.01)
+        writer.close()
+        await echo.cancelled.wait()
+
+
+async def test_the_last_event_is_told_to_the_service(http: Http, echo: Echo):
+    """`Last-Event-ID` goes to the service, which alone knows what it has sent before."""
+    for last, first in (("41", b"id: 42\n"), ("a-7", b"id: 1\n")):
+        headers = {**EVENTS, "last-event-id": last}
+        answer = await http("GET", "/v1/names:watch?count=1", headers=headers)
+        assert answer.body.startswith(first)
+        assert last == dict(echo.calls[-1].metadata)["last-event-id"]
