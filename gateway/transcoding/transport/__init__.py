@@ -1,8 +1,8 @@
 """Carries calls to the services: wire bytes out, wire bytes back.
 
 Transport                  what the transcoder asks for
-GrpcTransport (grpc_aio)   calls over a grpc.aio channel
-NativeTransport (native)   unary calls over HTTP/2 of our own
+NativeTransport (native)   calls over HTTP/2 of our own
+GrpcTransport (grpc_aio)   calls over a grpc.aio channel: the reference
 """
 
 import asyncio
