@@ -39,9 +39,9 @@ class ChannelUpstream:
         self._known = known
         return self._exchange(grace_seconds)
 
-    async def close(self) -> None:
-        """Hangs up."""
-        await self._channel.close()
+    async def close(self, grace_seconds: float = 0) -> None:
+        """Lets calls under way end within so many seconds, and hangs up."""
+        await self._channel.close(grace_seconds)
 
     def _exchange(self, grace_seconds: float) -> Closing:
         former, self._channel = self._channel, self._connect()

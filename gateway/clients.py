@@ -134,8 +134,10 @@ async def _close_later(unused: Upstream) -> None:
     """Closes an upstream that requests which began before may still want to call."""
     try:
         await asyncio.sleep(_UNUSED_SECONDS)
-    finally:
+        await unused.close(_RETIRING_SECONDS)
+    except asyncio.CancelledError:
         await unused.close()
+        raise
 
 
 @asynccontextmanager

@@ -58,8 +58,13 @@ class Served:
     async def serve(self, plan: Plan) -> None:
         """Serves by a plan from now on; what takes long is done beside the requests."""
         self._upstreams.serve(plan.contracts.descriptors, plan.services)
-        handler = await asyncio.to_thread(self._composition.handler, plan)
-        document = await asyncio.to_thread(self._composition.document, plan)
+        try:
+            handler = await asyncio.to_thread(self._composition.handler, plan)
+            document = await asyncio.to_thread(self._composition.document, plan)
+        except Exception:
+            if self._plan is not None:
+                self._upstreams.serve(self._plan.contracts.descriptors, self._plan.services)
+            raise
         # From here on nothing waits: a request sees all of one plan, or all of the other.
         self._pages.show(document, self._composition.checks(plan))
         self._handler, self._plan = handler, plan
@@ -140,6 +145,7 @@ class Reloader:
             self._refuse(error.faults)
             return
         except Exception as error:  # noqa: BLE001  # what was served must be served on
+            _log.exception("contracts not built")
             self._refuse((repr(error),))
             return
         self._faults = ()

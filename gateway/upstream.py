@@ -54,8 +54,8 @@ class Upstream(Protocol):
         """Lets calls from now on go over connections with other certificates. Raises OSError."""
         ...
 
-    async def close(self) -> None:
-        """Hangs up."""
+    async def close(self, grace_seconds: float = 0) -> None:
+        """Lets calls under way end within so many seconds, and hangs up."""
         ...
 
 
@@ -82,9 +82,9 @@ class NativeUpstream:
         """Lets calls from now on go over connections with other certificates."""
         return self._native.renew(self._target(known)).close(grace_seconds)
 
-    async def close(self) -> None:
-        """Hangs up."""
-        await self._native.close()
+    async def close(self, grace_seconds: float = 0) -> None:
+        """Lets calls under way end within so many seconds, and hangs up."""
+        await self._native.close(grace_seconds)
 
     def _target(self, known: "Credentials | None") -> Target:
         name, port = host_and_port(self._link.address)

@@ -1,7 +1,7 @@
 """Windows, deadlines, keep-alive and retries of the native transport, without any socket."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -194,6 +194,44 @@ async def test_keepalive() -> None:
     async with asyncio.timeout(5):
         await lost
     assert 3 == len(pings)
+
+
+class _Clock:
+    """What of a loop tells the time; runs what is due when a test says so."""
+
+    def __init__(self) -> None:
+        self.waits: list[float] = []
+        self._due: Callable[[], None] = lambda: None
+
+    def call_later(self, seconds: float, due: Callable[[], None]) -> None:
+        """Keeps what is due."""
+        self.waits.append(seconds)
+        self._due = due
+
+    def tick(self) -> None:
+        """Runs it."""
+        self._due()
+
+
+def test_keepalive_of_a_silent_stream() -> None:
+    """A peer that answers a ping and is silent again is asked seldom; one that speaks, often."""
+    clock: Any = _Clock()
+    pings: list[float] = []
+
+    def ping() -> bool:
+        pings.append(sum(clock.waits))
+        return True
+
+    keepalive = Keepalive(clock, ping, pytest.fail)
+    keepalive.start()
+    for _ in range(3):
+        clock.tick()
+        keepalive.has_heard = True
+        clock.tick()
+    assert [30, 30 + 10 + 310, 30 + 10 + 310 + 10 + 310] == pings
+    keepalive.has_heard = True
+    clock.tick()
+    assert 30 == clock.waits[-1]
 
 
 async def test_keepalive_without_calls() -> None:
