@@ -25,7 +25,7 @@ from services.mesh.ids import new_id
 from souk.mesh.v1.event_pb2 import Event
 
 CHANNEL = "outbox"
-"""The PostgreSQL channel that wakes the relay when an event is committed."""
+"""The PostgreSQL channel that wakes the relay; send to it (`WakeUps`) after a commit."""
 
 _APPEND = """
     WITH counted AS (
@@ -37,7 +37,7 @@ _APPEND = """
         SELECT $1, $2, $3, last, $4, $5 FROM counted
         RETURNING sequence
     )
-    SELECT sequence, pg_notify($6, '') FROM appended
+    SELECT sequence FROM appended
 """
 
 _REAP = """
@@ -50,8 +50,9 @@ _REAP = """
 async def append(conn: Connection, *, type: str, aggregate_id: UUID, payload: Message) -> UUID:  # noqa: A002 - the envelope's own word
     """Appends an event to the caller's transaction and returns its `event_id`.
 
-    `type` is also the Pub/Sub channel, like "order.created". The sequence is the next of the
-    aggregate; another transaction that appends to the same aggregate waits for this one to end.
+    Wake the relay after the commit, or it takes a poll. `type` is also the Pub/Sub channel, like
+    "order.created". The sequence is the next of the aggregate; another transaction that appends to
+    the same aggregate waits for this one to end.
     """
     event_id = new_id()
     packed = Any()
@@ -63,7 +64,6 @@ async def append(conn: Connection, *, type: str, aggregate_id: UUID, payload: Me
         str(aggregate_id),
         traces.current_traceparent(),
         packed.SerializeToString(deterministic=True),
-        CHANNEL,
     )
     return event_id
 

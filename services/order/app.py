@@ -7,6 +7,7 @@ from services.mesh import database, migrate, redis_client
 from services.mesh.idempotency import IdempotencyKeys
 from services.mesh.relay import Relay
 from services.mesh.run import App, Mesh, Process
+from services.mesh.wake_ups import WakeUps
 from services.order.clients import Catalogue, Payments, Stock
 from services.order.servicer import SERVICE, OrderServicer
 from services.order.settings import Settings
@@ -31,9 +32,12 @@ async def build(settings: Settings, mesh: Mesh) -> AsyncIterator[App]:
         database.pool(settings.database_url.reveal(), name=mesh.name) as db,
         redis,
     ):
-        orders = OrderStore(db, pay_within=settings.pay_within)
+        wake_ups = WakeUps(db)
+        orders = OrderStore(db, pay_within=settings.pay_within, wake=wake_ups.send)
         keys = IdempotencyKeys(db)
-        leases = LeaseStore(db, duration=settings.lease, settled=Answers(keys).store)
+        leases = LeaseStore(
+            db, duration=settings.lease, settled=Answers(keys).store, wake=wake_ups.send
+        )
         changes = OrderChanges(db, orders, poll=settings.poll)
         saga = Saga(
             leases=leases,
@@ -67,7 +71,7 @@ async def build(settings: Settings, mesh: Mesh) -> AsyncIterator[App]:
         )
         yield App(
             servicers={SERVICE: servicer},
-            workers=[changes.run, worker.run, watch.run, keys.run, relay.run],
+            workers=[changes.run, wake_ups.run, worker.run, watch.run, keys.run, relay.run],
             checks={"postgresql": db.ready},
         )
 

@@ -11,8 +11,9 @@ from datetime import timedelta
 from uuid import UUID
 
 from services.mesh.database import Connection, Database
+from services.mesh.wake_ups import Wake, wake_nobody
 from services.order.domain import IN_FLIGHT, Actor, Order
-from services.order.store._rows import DUE, ORDER, Lease, lease_from_row, write_step
+from services.order.store._rows import DUE, ORDER, Lease, lease_from_row, tell, write_step
 
 _TAKE = """
     SET fencing_token = o.fencing_token + 1, attempts = o.attempts + 1,
@@ -50,13 +51,10 @@ _RENEW = """
 """
 
 _RELEASE = """
-    WITH released AS (
-        UPDATE orders
-        SET lease_expires_at = NULL, next_attempt_at = clock_timestamp() + $3::interval
-        WHERE order_id = $1 AND fencing_token = $2
-        RETURNING true
-    )
-    SELECT pg_notify($4, '') FROM released
+    UPDATE orders
+    SET lease_expires_at = NULL, next_attempt_at = clock_timestamp() + $3::interval
+    WHERE order_id = $1 AND fencing_token = $2
+    RETURNING true
 """
 
 
@@ -75,14 +73,21 @@ class LeaseLost(Exception):
 class LeaseStore:
     """Leases of orders that last for `duration` after they were taken or a step was recorded.
 
-    `settled` is called with each order that a step has brought to its end.
+    `settled` is called with each order that a step has brought to its end; `wake` after each commit
+    that others wait for.
     """
 
     def __init__(
-        self, db: Database, *, duration: timedelta, settled: Settled = _tell_nobody
+        self,
+        db: Database,
+        *,
+        duration: timedelta,
+        settled: Settled = _tell_nobody,
+        wake: Wake = wake_nobody,
     ) -> None:
         self._db = db
         self._settled = settled
+        self._wake = wake
         self.duration = duration
 
     async def acquire(self, order_id: UUID) -> Lease | None:
@@ -122,6 +127,7 @@ class LeaseStore:
             written = replace(after, update_time=row["update_time"])
             if written.state not in IN_FLIGHT:
                 await self._settled(conn, written)
+        tell(self._wake, written.order_id)
         return Lease(
             order=written,
             fencing_token=lease.fencing_token,
@@ -141,4 +147,8 @@ class LeaseStore:
     async def release(self, lease: Lease, *, retry_in: timedelta = timedelta(0)) -> None:
         """Gives the order to whoever takes it up next, after `retry_in`; nothing if it was lost."""
         async with self._db.connection() as conn:
-            await conn.execute(_RELEASE, lease.order.order_id, lease.fencing_token, retry_in, DUE)
+            released = await conn.fetchval(
+                _RELEASE, lease.order.order_id, lease.fencing_token, retry_in
+            )
+        if released:
+            self._wake(DUE, "")

@@ -12,6 +12,7 @@ from uuid import UUID
 import asyncpg
 
 from services.mesh.database import Connection, Database
+from services.mesh.wake_ups import Wake, wake_nobody
 from services.order.domain import (
     Actor,
     Line,
@@ -28,6 +29,7 @@ from services.order.store._rows import (
     append_event,
     lease_from_row,
     order_from_row,
+    tell,
     write_step,
 )
 
@@ -104,10 +106,11 @@ class Cursor:
 
 
 class OrderStore:
-    """Orders. `pay_within`: when they are overdue."""
+    """Orders. `pay_within`: when they are overdue. `wake` is called after each commit."""
 
-    def __init__(self, db: Database, *, pay_within: timedelta) -> None:
+    def __init__(self, db: Database, *, pay_within: timedelta, wake: Wake = wake_nobody) -> None:
         self._db = db
+        self._wake = wake
         self._pay_within = pay_within
 
     async def place(self, new: NewOrder, *, lease: timedelta) -> Lease | None:
@@ -137,6 +140,7 @@ class OrderStore:
             await conn.execute(_INSERT_FIRST_STEP, new.order_id, Actor.CUSTOMER)
             placed = lease_from_row(await _get(conn, new.order_id, None))
             await append_event(conn, placed.order)
+        tell(self._wake, new.order_id)
         return placed
 
     async def get(self, order_id: UUID, *, visible_to: UUID | None) -> Order:
@@ -224,6 +228,7 @@ class OrderStore:
             written = await write_step(
                 conn, before, after, actor=actor, tokens=(token, token + 1), lease=None
             )
+        tell(self._wake, order_id)
         return after if written is None else replace(after, update_time=written["update_time"])
 
 

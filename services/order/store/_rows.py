@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from uuid import UUID
 
 import asyncpg
 
 from services.mesh import outbox
 from services.mesh.amount import Amount
 from services.mesh.database import Connection
+from services.mesh.wake_ups import Wake
 from services.order import convert
 from services.order.domain import EVENT_TYPES, IN_FLIGHT, Actor, Line, Order, Reason, State
 
@@ -31,7 +33,7 @@ _STEP = """
     WITH changed AS (
         UPDATE orders
         SET state = $4, payment_token = $5, payment_id = $6, reason = $7, short_product_id = $8,
-            undone_from = $9, sequence = $10, refund_refused = $16, attempts = 0,
+            undone_from = $9, sequence = $10, refund_refused = $15, attempts = 0,
             update_time = clock_timestamp(), fencing_token = $3,
             next_attempt_at = CASE WHEN $11 THEN clock_timestamp() END,
             lease_expires_at = clock_timestamp() + $12::interval
@@ -42,9 +44,7 @@ _STEP = """
             (order_id, sequence, from_state, to_state, reason, actor, occurred_at)
         SELECT order_id, sequence, $13, state, reason, $14, update_time FROM changed
     )
-    SELECT update_time, pay_by <= clock_timestamp() AS overdue,
-        pg_notify($15, order_id::text) AS notified
-    FROM changed
+    SELECT update_time, pay_by <= clock_timestamp() AS overdue FROM changed
 """
 
 
@@ -124,12 +124,17 @@ async def write_step(
         lease if is_in_flight else None,
         before.state,
         actor,
-        CHANGED,
         after.refund_refused,
     )
     if row is not None:
         await append_event(conn, after)
     return row
+
+
+def tell(wake: Wake, order_id: UUID) -> None:
+    """Wakes who waits for a change of an order, and the relay; to be called after the commit."""
+    wake(CHANGED, str(order_id))
+    wake(outbox.CHANNEL, "")
 
 
 async def append_event(conn: Connection, order: Order) -> None:

@@ -9,9 +9,11 @@ import pytest
 
 from services.mesh import database
 from services.mesh.database import Database
+from services.mesh.wake_ups import WakeUps
 from services.order.domain import Actor, Order, State
 from services.order.settings import Settings
 from services.order.store import LeaseStore, OrderChanges, OrderStore
+from tests.cancellation import end
 from tests.conftest import Eventually
 from tests.integration.order.test_leases import LONG, NO_TIME, new_order
 
@@ -38,9 +40,20 @@ async def changes(db: Database) -> AsyncIterator[OrderChanges]:
     await asyncio.wait([listening])
 
 
-async def test_a_follower_is_told_at_once(db: Database, changes: OrderChanges) -> None:
+@pytest.fixture
+async def wake_ups(db: Database) -> AsyncIterator[WakeUps]:
+    """Sends wake-ups."""
+    sent = WakeUps(db)
+    sending = asyncio.create_task(sent.run())
+    yield sent
+    await end([sending])
+
+
+async def test_a_follower_is_told_at_once(
+    db: Database, changes: OrderChanges, wake_ups: WakeUps
+) -> None:
     """What follows an order is woken by each step."""
-    store = OrderStore(db, pay_within=LONG)
+    store = OrderStore(db, pay_within=LONG, wake=wake_ups.send)
     lease = await store.place(new_order(), lease=LONG)
     assert lease is not None
     order_id = lease.order.order_id
@@ -52,12 +65,12 @@ async def test_a_follower_is_told_at_once(db: Database, changes: OrderChanges) -
 
 
 async def test_a_worker_is_told_at_once(
-    db: Database, changes: OrderChanges, eventually: Eventually
+    db: Database, changes: OrderChanges, wake_ups: WakeUps, eventually: Eventually
 ) -> None:
     """A worker is woken when an order is given up by whoever worked on it."""
     lease = await OrderStore(db, pay_within=LONG).place(new_order(), lease=NO_TIME)
     assert lease is not None
-    await LeaseStore(db, duration=LONG).release(lease)
+    await LeaseStore(db, duration=LONG, wake=wake_ups.send).release(lease)
 
     async def told() -> bool:
         return changes.due.is_set()
