@@ -2,7 +2,9 @@
 
 import asyncio
 import time
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +16,7 @@ from tests.chaos.books import GROUP, STREAM
 from tests.chaos.sources import Sources
 
 _POLL_SECONDS = 0.1
+_NOT_READY = (OSError, RedisError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 _IN_FLIGHT = "SELECT count(*) FROM orders WHERE next_attempt_at IS NOT NULL"
 _BEGUN_BEFORE = _IN_FLIGHT + " AND create_time < $1"
@@ -45,54 +48,61 @@ async def settle(sources: Sources, *, seconds: float) -> Settling:
     """Waits until all work has ended, at most so long."""
     began = time.monotonic()
     done: dict[str, float] = {}
-    while len(done) < 4 and time.monotonic() - began < seconds:
+    names = [field.name for field in fields(Settling)]
+    while len(done) < len(names) and time.monotonic() - began < seconds:
         try:
-            for name, holds in (await _state(sources)).items():
-                if holds:
-                    done.setdefault(name, round(time.monotonic() - began, 2))
-                else:
-                    done.pop(name, None)
-        except (OSError, RedisError, asyncpg.PostgresError):
-            done.clear()
+            state = await _state(sources)
+        except _NOT_READY:
+            state = {}
+        for name in names:
+            if state.get(name):
+                done.setdefault(name, round(time.monotonic() - began, 2))
+            else:
+                done.pop(name, None)
         await asyncio.sleep(_POLL_SECONDS)
-    names = ("sagas", "payments", "outbox", "notifications")
     return Settling(**{name: done.get(name) for name in names})
 
 
 async def drained(sources: Sources, *, seconds: float) -> float | None:
     """Returns how long it took until the outbox was empty; None if it was not in time."""
-    began = time.monotonic()
-    while time.monotonic() - began < seconds:
-        if not await _count(sources, "order", _UNPUBLISHED):
-            return round(time.monotonic() - began, 2)
-        await asyncio.sleep(_POLL_SECONDS)
-    return None
+
+    async def is_empty() -> bool:
+        return not await _fetch(sources, "order", _UNPUBLISHED)
+
+    return await _until(is_empty, seconds=seconds)
 
 
 async def sagas_ended(sources: Sources, *, seconds: float) -> float | None:
     """Returns how long the orders that are there now take to end; None if longer than `seconds`."""
+    last: datetime | None = None
+
+    async def have_ended() -> bool:
+        nonlocal last
+        last = last or await _fetch(sources, "order", "SELECT clock_timestamp()")
+        return not await _fetch(sources, "order", _BEGUN_BEFORE, last)
+
+    return await _until(have_ended, seconds=seconds)
+
+
+async def _until(holds: Callable[[], Awaitable[bool]], *, seconds: float) -> float | None:
     began = time.monotonic()
-    last: datetime = await _fetch(sources, "order", "SELECT clock_timestamp()")
     while time.monotonic() - began < seconds:
-        if not await _fetch(sources, "order", _BEGUN_BEFORE, last):
-            return round(time.monotonic() - began, 2)
+        with suppress(*_NOT_READY):
+            if await holds():
+                return round(time.monotonic() - began, 2)
         await asyncio.sleep(_POLL_SECONDS)
     return None
 
 
 async def _state(sources: Sources) -> dict[str, bool]:
-    events = await _count(sources, "order", _EVENTS)
+    events = await _fetch(sources, "order", _EVENTS)
     return {
-        "sagas": not await _count(sources, "order", _IN_FLIGHT),
-        "payments": not await _count(sources, "payment", _UNKNOWN),
-        "outbox": not await _count(sources, "order", _UNPUBLISHED),
-        "notifications": await _count(sources, "notification", _TOLD) >= events
+        "sagas": not await _fetch(sources, "order", _IN_FLIGHT),
+        "payments": not await _fetch(sources, "payment", _UNKNOWN),
+        "outbox": not await _fetch(sources, "order", _UNPUBLISHED),
+        "notifications": await _fetch(sources, "notification", _TOLD) >= events
         and await _acknowledged(sources),
     }
-
-
-async def _count(sources: Sources, service: str, query: str) -> int:
-    return int(await _fetch(sources, service, query))
 
 
 async def _fetch(sources: Sources, service: str, query: str, *arguments: object) -> Any:

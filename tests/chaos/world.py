@@ -14,8 +14,9 @@ import contextlib
 import os
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from services.local import certs, ports, program, topology
 from services.local.data_folder import DataFolder
@@ -32,6 +33,7 @@ from tests.chaos.wiring import SERVICES
 STORES = ("postgres", "redis", "mongo")
 
 _MIGRATE_SECONDS = 120
+_POLL_SECONDS = 0.02
 
 # By a process that gives up, or of a failure that nobody thought of.
 _NEVER_SAID = (
@@ -44,12 +46,20 @@ _NEVER_SAID = (
 )
 
 
+class Reached(Protocol):
+    """Waits until the armed point is hit."""
+
+    async def __call__(self, *, seconds: float) -> bool:
+        """Returns whether it was hit within that time."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
     """A running shop. Made by `running`.
 
     `endpoints`: where the processes really are, past all proxies. `links`: the proxies, by who
-    calls whom. `launches`: how each service is started.
+    calls whom. `launches`: how each service is started. `aims`: held by who has armed one of a
+    service's failpoints.
     """
 
     folder: DataFolder
@@ -57,6 +67,9 @@ class World:
     links: Mapping[tuple[str, str], TcpProxy]
     processes: Mapping[str, Process]
     launches: Mapping[str, Launch]
+    aims: Mapping[str, asyncio.Lock] = field(
+        default_factory=lambda: {name: asyncio.Lock() for name in SERVICES}
+    )
 
     @property
     def sources(self) -> Sources:
@@ -68,24 +81,33 @@ class World:
             ledger=self.folder.store("sandbox") / "ledger.sqlite3",
         )
 
-    def arm(self, service: str, point: str) -> None:
-        """Arms one failpoint of a service for one hit."""
-        file = self._once(service)
-        self._reached(service).unlink(missing_ok=True)
-        temporary = file.with_suffix(".new")
-        temporary.write_text(point)
-        temporary.replace(file)
+    @contextlib.asynccontextmanager
+    async def armed(self, service: str, point: str) -> AsyncIterator["Reached"]:
+        """Arms one failpoint of a service for one hit, until the block ends.
 
-    async def reached(self, service: str, *, seconds: float) -> bool:
-        """Waits until the armed point was hit; disarms it and returns False if it is not."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            if self._reached(service).exists():
-                return True
-            await asyncio.sleep(0.02)
-        with contextlib.suppress(FileNotFoundError):
-            self._once(service).unlink()
-        return self._reached(service).exists()
+            async with world.armed("order", "order.after_place=kill") as reached:
+                if await reached(seconds=10): ...
+
+        Whoever wants another point of the same service waits for the end of the block.
+        """
+        once = self.folder.path / f"{service}.failpoint"
+        hit = self.folder.path / f"{service}.failpoint.reached"
+
+        async def reached(*, seconds: float) -> bool:
+            deadline = time.monotonic() + seconds
+            while not hit.exists() and time.monotonic() < deadline:
+                await asyncio.sleep(_POLL_SECONDS)
+            return hit.exists()
+
+        async with self.aims[service]:
+            temporary = once.with_suffix(".new")
+            temporary.write_text(point)
+            temporary.replace(once)
+            try:
+                yield reached
+            finally:
+                once.unlink(missing_ok=True)
+                hit.unlink(missing_ok=True)
 
     def heal(self) -> None:
         """Ends whatever was done to the network and to running processes."""
@@ -112,12 +134,6 @@ class World:
             for line in path.read_text(errors="replace").splitlines():
                 if any(text in line for text in _NEVER_SAID):
                     yield path.stem, line[:300]
-
-    def _once(self, service: str) -> Path:
-        return self.folder.path / f"{service}.failpoint"
-
-    def _reached(self, service: str) -> Path:
-        return self.folder.path / f"{service}.failpoint.reached"
 
 
 @contextlib.asynccontextmanager

@@ -51,12 +51,14 @@ async def clock_wrong_by_five_minutes(scene: Scene) -> int:
 async def reservation_expires_in_the_payment(scene: Scene) -> int:
     """An order's stock is given back while its payment is on its way, so it can't be charged."""
     world = scene.world
-    world.arm("order", "order.before_effect[PAYMENT_AUTHORIZED]=stop")
-    async with asyncio.TaskGroup() as tasks:
+    async with (
+        world.armed("order", "order.before_effect[PAYMENT_AUTHORIZED]=stop") as reached,
+        asyncio.TaskGroup() as tasks,
+    ):
         tasks.create_task(scene.buy(role="slow payer", seconds=30))
-        reached = await world.reached("order", seconds=20)
+        stopped = await reached(seconds=20)
         try:
-            expired = await _expire_what_is_held(world.sources.mongo) if reached else 0
+            expired = await _expire_what_is_held(world.sources.mongo) if stopped else 0
             await asyncio.sleep(scene.seconds(3))
         finally:
             world.processes["order"].resume()

@@ -88,15 +88,17 @@ async def stop_the_consumer(scene: Scene) -> int:
 async def die_at(scene: Scene, service: str, point: str) -> int:
     """Kills a service at a point, which a purchase of our own and those of the buyers reach."""
     process = scene.world.processes[service]
-    scene.world.arm(service, f"{point}=kill")
     token = "tok_declined" if "CANCELLING" in point else "tok_ok"
-    async with asyncio.TaskGroup() as tasks:
+    async with (
+        scene.world.armed(service, f"{point}=kill") as reached,
+        asyncio.TaskGroup() as tasks,
+    ):
         buying = tasks.create_task(_buy_again_and_again(scene, token))
-        reached = await scene.world.reached(service, seconds=_REACHED_SECONDS)
+        killed = await reached(seconds=_REACHED_SECONDS)
         buying.cancel()
-    process.kills += reached
+    process.kills += killed
     await process.ready()
-    return int(reached)
+    return int(killed)
 
 
 async def _buy_again_and_again(scene: Scene, token: str) -> None:

@@ -68,14 +68,16 @@ async def postgres_killed(scene: Scene) -> int:
 async def mongo_restarted_in_a_reservation(scene: Scene) -> int:
     """The MongoDB-wire store is killed while orders have some of their stock and not all."""
     world = scene.world
-    world.arm("product", "product.after_take=stop")
-    async with asyncio.TaskGroup() as tasks:
+    async with (
+        world.armed("product", "product.after_take=stop") as reached,
+        asyncio.TaskGroup() as tasks,
+    ):
         tasks.create_task(scene.buy(role="victim"))
-        reached = await world.reached("product", seconds=20)
+        stopped = await reached(seconds=20)
         async with world.processes["mongo"].down():
             world.processes["product"].resume()
             await asyncio.sleep(scene.seconds(2))
-    return int(reached)
+    return int(stopped)
 
 
 async def a_store_hangs(scene: Scene) -> int:
