@@ -82,12 +82,13 @@ class _GzipDecoder:
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
         try:
-            while chunk:
+            # At the end, what comes after it may stand in `unconsumed_tail`, too, and stay there.
+            while chunk and not self._zlib.eof:
                 yield self._zlib.decompress(chunk, PIECE_BYTES)
                 chunk = self._zlib.unconsumed_tail
         except zlib.error:
             raise BadCoding("is not gzip") from None
-        if self._zlib.unused_data:
+        if chunk or self._zlib.unused_data:
             raise BadCoding("goes on after its end")
 
     def finish(self) -> None:
