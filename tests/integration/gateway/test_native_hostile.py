@@ -6,6 +6,8 @@ import struct
 
 import pytest
 from google.rpc import code_pb2
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gateway.transcoding.errors import StatusError
 from gateway.transcoding.transport.native import frames
@@ -312,3 +314,43 @@ async def test_window_by_window() -> None:
 
 def _window(size: int) -> bytes:
     return frames.frame(frames.SETTINGS, 0, 0, struct.pack(">HI", 4, size))
+
+
+_BLOCKS = st.sampled_from(
+    [GRPC, (), (_OK,), (*GRPC, _OK), (("grpc-status", "5"),), ((":status", "502"),)]
+)
+_NUMBERS = st.sampled_from([0, 1, 2, 3, 65_535, 2**31 - 1])
+
+
+@st.composite
+def _frames(draw: st.DrawFn) -> bytes:
+    """Draws a frame that a server may say at the wrong time, or must not say at all."""
+    stream_id = draw(st.sampled_from([1, 1, 1, 0, 3]))
+    flags = draw(st.sampled_from([0, frames.END_STREAM, frames.PADDED]))
+    word = draw(_NUMBERS).to_bytes(4, "big")
+    kinds = {
+        "headers": lambda: fields(stream_id, *draw(_BLOCKS), ends=flags == frames.END_STREAM),
+        "data": lambda: frames.frame(
+            frames.DATA,
+            flags,
+            stream_id,
+            draw(st.sampled_from([MESSAGE, MESSAGE[:3], b"", b"\2x"])),
+        ),
+        "reset": lambda: frames.frame(frames.RST_STREAM, 0, stream_id, word),
+        "settings": lambda: frames.frame(frames.SETTINGS, 0, 0, b"\0\4" + word),
+        "window": lambda: frames.frame(frames.WINDOW_UPDATE, 0, stream_id, word),
+        "goodbye": lambda: frames.frame(frames.GOAWAY, 0, 0, word + bytes(4)),
+        "any": lambda: frames.frame(draw(st.integers(0, 12)), flags, stream_id, draw(st.binary())),
+        "garbage": lambda: draw(st.binary(max_size=40)),
+    }
+    return kinds[draw(st.sampled_from(sorted(kinds)))]()
+
+
+@settings(max_examples=60, deadline=None)
+@given(said=st.lists(_frames(), max_size=8), streams=st.booleans())
+async def test_any_frames(said: list[bytes], *, streams: bool) -> None:
+    """Whatever a server says before it hangs up, the call ends, and nothing of it is left."""
+    before = asyncio.all_tasks()
+    async with answering(lambda _: b"".join(said), hangs_up=True) as port:
+        assert await _code("native", port, streams=streams) in range(17)
+    assert set() == asyncio.all_tasks() - before
