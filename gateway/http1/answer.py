@@ -60,8 +60,7 @@ def whole(
         framing = b"content-length: %d\r\n" % len(body)
     if is_last or not is_1_1:
         framing += _persistence(is_last=is_last)
-    written = _head(first_lines, response.headers, framing)
-    return written if is_head else written + body
+    return _written(first_lines, response.headers, framing, b"" if is_head else body)
 
 
 def beginning(first_lines: bytes, response: HttpResponse, *, is_last: bool, is_1_1: bool) -> bytes:
@@ -70,26 +69,26 @@ def beginning(first_lines: bytes, response: HttpResponse, *, is_last: bool, is_1
     A client of HTTP/1.0 knows no chunks: the body ends with the connection.
     """
     framing = _CHUNKED if is_1_1 else b""
-    return _head(
-        first_lines, response.headers, framing + _persistence(is_last=True) if is_last else framing
-    )
+    if is_last:
+        framing += _persistence(is_last=True)
+    return _written(first_lines, response.headers, framing, b"")
 
 
-def _head(first_lines: bytes, fields: Headers, framing: bytes) -> bytes:
-    """Writes a header: status line and date, the handler's fields, and whole lines of framing.
+def _written(first_lines: bytes, fields: Headers, framing: bytes, body: bytes) -> bytes:
+    """Writes a header and a body: status line and date, the handler's fields, lines of framing.
 
     Raises NotSendable if a field would not arrive as one.
     """
-    parts = [first_lines]
+    lines: list[bytes] = []
     for name, value in fields:
-        parts += (name, b": ", value, b"\r\n")
-    parts += (framing, b"\r\n")
-    written = b"".join(parts)
-    # One count for all fields costs less than a look at each of them.
-    lines = len(fields) + first_lines.count(b"\n") + framing.count(b"\n") + 1
-    if written.count(b"\n") != lines or written.count(b"\r") != lines or b"\0" in written:
-        raise NotSendable("a header field has a line break or a NUL")
-    return written
+        lines += (name, b": ", value, b"\r\n")
+    written = b"".join(lines)
+    # One look at all fields costs less than one at each of them.
+    if written.count(b"\n") != len(fields) or written.count(b"\r") != len(fields):
+        raise NotSendable("a header field has a line break")
+    if b"\0" in written:
+        raise NotSendable("a header field has a NUL")
+    return b"".join((first_lines, written, framing, b"\r\n", body))
 
 
 def _persistence(*, is_last: bool) -> bytes:

@@ -18,7 +18,9 @@ from gateway.http1.limits import Limits
 from gateway.transcoding.errors import Headers
 
 _END: Final = b"\r\n\r\n"
+_END_SIZE: Final = len(_END)
 _LINE_END: Final = b"\r\n"
+_CARRIAGE_RETURN: Final = _LINE_END[0]
 _USUAL: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE")
 _METHODS: Final = {method.encode(): method for method in _USUAL}
 _HTTP_1_1: Final = b" HTTP/1.1"
@@ -31,9 +33,10 @@ _OVERHEAD_PER_BYTE: Final = 8
 _CHUNKED: Final = -1
 
 _is_method = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}").fullmatch
-_could_begin = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}(?: [!-~]*[ !-~]*)?(?:\r|\Z)").match
+_could_begin = re.compile(rb"\r\Z|[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}(?: [ -~]*)?(?:\r|\Z)").match
 _is_version = re.compile(rb" HTTP/[0-9]\.[0-9]").fullmatch
 _has_bare_line_feed = re.compile(rb"(?<!\r)\n").search
+_empty_lines = re.compile(rb"\A(?:\r\n)+")
 _upgrade_name = re.compile(rb"(?<=\r\n)upgrade(?=:)", re.IGNORECASE)
 
 
@@ -99,15 +102,17 @@ class RequestReader:
     def read_head(self) -> bool:
         """Reads the next request up to its body, if that much has arrived. Raises Refusal."""
         buffer = self._buffer
-        # RFC 9112 section 2.2: empty lines before a request are ignored.
-        while buffer.startswith(_LINE_END):
-            self._buffer = buffer = buffer[2:]
+        if not buffer:
+            return False
+        if buffer[0] == _CARRIAGE_RETURN:
+            # RFC 9112 section 2.2: empty lines before a request are ignored.
+            self._buffer = buffer = _empty_lines.sub(b"", buffer)
             self._searched = 0
-        end = buffer.find(_END, self._searched) + len(_END)
-        if end < len(_END):
+        end = buffer.find(_END, self._searched) + _END_SIZE
+        if end < _END_SIZE:
             if buffer:
                 self._check_beginning(buffer)
-                self._searched = max(0, len(buffer) - 3)
+                self._searched = max(0, len(buffer) - _END_SIZE + 1)
             return False
         self._searched = 0
         if end == len(buffer):
@@ -123,7 +128,7 @@ class RequestReader:
         line_end = buffer.find(_LINE_END)
         if line_end < 0 and len(buffer) > self._limits.target_bytes + _LINE_SLACK:
             raise refusal.target_too_long()
-        if len(buffer) - max(line_end, 0) > self._limits.header_bytes + len(_END):
+        if len(buffer) - max(line_end, 0) > self._limits.header_bytes + _END_SIZE:
             raise refusal.header_too_large()
         if _could_begin(buffer) is None or _has_bare_line_feed(buffer):
             raise refusal.malformed()
@@ -241,8 +246,8 @@ class RequestReader:
         # The last chunk and its trailer end with an empty line: up to there nothing can belong to
         # the next request.
         while self._buffer and not self.is_complete:
-            end = self._buffer.find(_END) + len(_END)
-            if end < len(_END):
+            end = self._buffer.find(_END) + _END_SIZE
+            if end < _END_SIZE:
                 end = len(self._buffer) - _begun_end(self._buffer)
                 if end == 0:
                     return

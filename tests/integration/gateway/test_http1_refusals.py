@@ -4,6 +4,7 @@ Whatever two servers could read in two ways is a way to smuggle a request past o
 (RFC 9112 section 11.2): nothing here is repaired, all of it is refused.
 """
 
+import asyncio
 import json
 
 import pytest
@@ -227,6 +228,14 @@ async def test_what_is_a_request_is_taken(sent: bytes, told: bytes):
                 client.writer.write(sent[at : at + 1])
                 await client.writer.drain()
             assert (200, told) == await client.answer()
+
+
+async def test_a_long_beginning_is_judged_at_once():
+    """What cannot become a request any more is refused on sight, in time linear to its length."""
+    echo = Echo()
+    for sent in (b"GET /" + b"a" * 8000 + b"\x80", b"GET / HTTP/1.1\r\nx: " + b"a" * 16000 + b"\n"):
+        async with serving(echo) as served, asyncio.timeout(1):
+            assert b"HTTP/1.1 400 " == (await served.spoken(sent))[:13]
 
 
 async def test_a_trailer_is_no_header():
