@@ -75,7 +75,9 @@ class _Maker:
             name = schema["$ref"].rpartition("/")[2]
             return _KNOWN.get(name) or self.make(self._components[name], depth)
         if "anyOf" in schema:
-            return self.make(schema["anyOf"][0], depth)
+            first, *_ = schema["anyOf"]
+            rest = {keyword: value for keyword, value in schema.items() if keyword != "anyOf"}
+            return self.make(rest | first, depth)
         kind = schema.get("type")
         if isinstance(kind, list):
             kind = kind[0]

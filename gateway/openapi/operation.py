@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from gateway.openapi import parameters, rules
+from google.protobuf.descriptor import FieldDescriptor
+
+from gateway.openapi import parameters, presence
 from gateway.openapi.examples import example
 from gateway.openapi.rules import Schema
 from gateway.openapi.schemas import Schemas
@@ -69,7 +71,11 @@ class Operation:
         if sample is not None:
             content["example"] = sample
         # An empty body is an empty message, or an unset field.
-        is_required = self._demands(schema) if field is None else rules.is_required(field)
+        is_required = (
+            self._demands(schema)
+            if field is None
+            else presence.is_required(field) and not self._is_bound_in(field)
+        )
         return {"required": is_required, "content": {JSON: content}}
 
     def _whole(self) -> Schema:
@@ -83,6 +89,10 @@ class Operation:
         # Else it would read as the body's: what it says is said of the whole request.
         schema.pop("description", None)
         return schema
+
+    def _is_bound_in(self, field: FieldDescriptor) -> bool:
+        """Says whether the path gives a part of the field, which is there then."""
+        return any(path[0] == field for path in self._binding.path_fields)
 
     def _demands(self, schema: Schema) -> bool:
         """Says whether an empty object would not do."""

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from google.protobuf.descriptor import Descriptor
 
-from gateway.openapi import paths, rules
+from gateway.openapi import paths, presence, rules
 from gateway.openapi.examples import example
 from gateway.openapi.rules import Schema
 from gateway.openapi.schemas import Schemas
@@ -80,7 +80,7 @@ def of_query(
             described = _parameter("query", name, schema, description)
             if rules.may_be_empty(field):
                 described["allowEmptyValue"] = True
-        is_required = all(rules.is_required(step) for step in path)
+        is_required = all(presence.is_required(step) for step in path)
         yield described | {"required": is_required}
 
 
@@ -105,7 +105,7 @@ def of_headers(binding: Binding, schemas: Schemas) -> Iterator[dict[str, Any]]:
         schema.pop("description", None)
         described = _parameter("header", "Idempotency-Key", schema, _IDEMPOTENCY_KEY)
         sample = example(schema | {"format": "uuid"}, {})
-        yield described | {"required": rules.is_required(own[-1]), "example": sample}
+        yield described | {"required": presence.is_required(own[-1]), "example": sample}
     if etag.request_field(binding) is not None:
         tag = {"type": "string", "pattern": r'^(\*|(W/)?"[!#-~]*")$'}
         yield _parameter("header", "If-Match", tag, _IF_MATCH)

@@ -46,9 +46,9 @@ def rules_of(field: FieldDescriptor) -> validate_pb2.FieldRules:
     return validate_pb2.FieldRules() if rules.ignore == validate_pb2.IGNORE_ALWAYS else rules
 
 
-def is_required(field: FieldDescriptor) -> bool:
-    """Says whether a caller must give the field."""
-    return rules_of(field).required or field_behavior_pb2.REQUIRED in _behavior(field)
+def is_said_required(field: FieldDescriptor) -> bool:
+    """Says whether its behaviour is REQUIRED; `presence` knows of other reasons."""
+    return field_behavior_pb2.REQUIRED in _behavior(field)
 
 
 def is_output_only(field: FieldDescriptor) -> bool:
@@ -142,8 +142,17 @@ def _apply_map(schema: Schema, rules: Any, enum: EnumDescriptor | None) -> None:
         apply(schema["propertyNames"], rules.keys, None)
 
 
+def is_inverted(rules: Any) -> bool:
+    """Says whether the bounds of a number exclude what is between them."""
+    lower = rules.gt if rules.HasField("gt") else rules.gte
+    upper = rules.lt if rules.HasField("lt") else rules.lte
+    is_bounded = all(rules.WhichOneof(side) for side in ("greater_than", "less_than"))
+    return is_bounded and bool(lower > upper)
+
+
 def _apply_number(schema: Schema, rules: Any) -> None:
-    _copy(schema, rules, _NUMBERS)
+    if not is_inverted(rules):
+        _copy(schema, rules, _NUMBERS)
     _choices(schema, rules)
     if "anyOf" in schema and rules.ListFields():
         # A number that is compared is a number, no NaN.
@@ -160,7 +169,9 @@ def _choices(schema: Schema, rules: Any) -> None:
 
 def _allow_empty(schema: Schema) -> None:
     """Lets a string be empty, which says the same as leaving it out."""
-    schema.pop("minLength", None)
+    least = schema.pop("minLength", 0)
+    if least > 1:
+        schema["anyOf"] = [{"minLength": least}, {"maxLength": 0}]
     if "pattern" in schema:
         schema["pattern"] = f"^$|{schema['pattern']}"
     if "enum" in schema and schema.get("type") == "string":

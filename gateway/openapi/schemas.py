@@ -10,22 +10,24 @@ from typing import Any, Final
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
-from gateway.openapi import rules
+from gateway.openapi import presence, rules
 from gateway.openapi.rules import Schema
 from gateway.transcoding import fields
 
 _F = FieldDescriptor
 _INT32: Final = {"type": "integer", "format": "int32"}
 # 64 bits do not fit a JavaScript number, so proto3 JSON writes them as strings.
-_INT64: Final = {"type": "string", "format": "int64", "pattern": "^-?[0-9]{1,19}$"}
-_UINT64: Final = {"type": "string", "format": "uint64", "pattern": "^[0-9]{1,20}$"}
+_INT64: Final = {"type": "string", "format": "int64", "pattern": "^-?(0|[1-9][0-9]{0,18})$"}
+_UINT64: Final = {"type": "string", "format": "uint64", "pattern": "^(0|[1-9][0-9]{0,19})$"}
 _UINT32: Final = {"type": "integer", "format": "int64", "minimum": 0, "maximum": 2**32 - 1}
 _NO_NUMBERS: Final = {"type": "string", "enum": ["NaN", "Infinity", "-Infinity"]}
 _FLOAT: Final = {"anyOf": [{"type": "number", "format": "float"}, _NO_NUMBERS]}
 _DOUBLE: Final = {"anyOf": [{"type": "number", "format": "double"}, _NO_NUMBERS]}
 _BOOL: Final = {"type": "boolean"}
 _STRING: Final = {"type": "string"}
-_BYTES: Final = {"type": "string", "contentEncoding": "base64"}
+# Of either alphabet, padded or not.
+_BASE64: Final = "^([A-Za-z0-9+/_-]{4})*([A-Za-z0-9+/_-]{2}(==)?|[A-Za-z0-9+/_-]{3}=?)?$"
+_BYTES: Final = {"type": "string", "contentEncoding": "base64", "pattern": _BASE64}
 _NULL: Final = {"type": "null"}
 _SCALARS: Final[dict[int, Schema]] = {
     _F.TYPE_BOOL: _BOOL,
@@ -51,14 +53,14 @@ _WELL_KNOWN: Final[dict[str, Schema]] = {
         "additionalProperties": True,
     },
     "BoolValue": {"type": ["boolean", "null"]},
-    "BytesValue": {"type": ["string", "null"], "contentEncoding": "base64"},
+    "BytesValue": _BYTES | {"type": ["string", "null"]},
     "DoubleValue": {"anyOf": [*_DOUBLE["anyOf"], _NULL]},
     # Up to 10,000 years of seconds (google/protobuf/duration.proto); `format: duration` is ISO's.
     "Duration": {"type": "string", "pattern": r"^-?[0-9]{1,12}(\.[0-9]{1,9})?s$"},
     "Empty": {"type": "object"},
     "FieldMask": {
         "type": "string",
-        "pattern": r"^([a-zA-Z0-9]+(\.[a-zA-Z0-9]+)*(,[a-zA-Z0-9]+(\.[a-zA-Z0-9]+)*)*)?$",
+        "pattern": r"^([a-z][A-Za-z0-9]*([.,][a-z][A-Za-z0-9]*)*)?$",
     },
     "FloatValue": {"anyOf": [*_FLOAT["anyOf"], _NULL]},
     "Int32Value": {"type": ["integer", "null"], "format": "int32"},
@@ -123,7 +125,7 @@ class Schemas:
         """Says whether a field must be given, or in what is only answered, whether it always is."""
         message: Any = field.containing_type
         if message.full_name in self._asked:
-            return rules.is_required(field)
+            return presence.is_required(field)
         return not field.has_presence
 
     def field(self, field: FieldDescriptor) -> Schema:

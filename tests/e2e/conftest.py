@@ -12,6 +12,7 @@ import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -48,7 +49,13 @@ class Mesh:
 @pytest.fixture(scope="session")
 async def mesh(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Mesh]:
     """Runs `souk up` until the session ends."""
-    root = tmp_path_factory.mktemp("mesh")
+    async with running(tmp_path_factory.mktemp("mesh")) as started:
+        yield started
+
+
+@asynccontextmanager
+async def running(root: Path) -> AsyncIterator[Mesh]:
+    """Runs `souk up` on a folder until the block is left."""
     folder = DataFolder(root / "data")
 
     async def check() -> None:

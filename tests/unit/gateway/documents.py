@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import google.api
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from grpc_tools import protoc
 
@@ -40,6 +41,12 @@ def general() -> dict[str, Any]:
 @cache
 def described() -> dict[str, Any]:
     """The document of described.proto, which has every rule that can be told."""
+    return _written(descriptors.from_set(described_set()))
+
+
+@cache
+def described_set() -> FileDescriptorSet:
+    """Compiles described.proto, with its comments, into a closed set."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "out.binpb")
         code = protoc.main(
@@ -48,6 +55,7 @@ def described() -> dict[str, Any]:
                 f"--descriptor_set_in={_CONTRACTS}",
                 f"--proto_path={_HERE}",
                 f"--proto_path={importlib.resources.files('grpc_tools') / '_proto'}",
+                f"--proto_path={Path(google.api.__path__[0]).parent.parent}",
                 "--include_imports",
                 "--include_source_info",
                 f"--descriptor_set_out={out}",
@@ -55,7 +63,7 @@ def described() -> dict[str, Any]:
             ]
         )
         assert code == 0
-        return _written(descriptors.from_set(FileDescriptorSet.FromString(out.read_bytes())))
+        return FileDescriptorSet.FromString(out.read_bytes())
 
 
 DOCUMENTS = [shop, general, described]
