@@ -1,6 +1,8 @@
 """`--access policy`: who is let through to which method, and what of them."""
 
+import asyncio
 import base64
+import json
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -15,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from google.protobuf import empty_pb2
 
 from souk.mesh.v1.keys_pb2 import JsonWebKeySet
+from tests.integration.gateway.envelopes import framed, split, trailers
 from tests.integration.gateway.process import Gateway, output, running
 from tests.unit.gateway.protos import compiled
 
@@ -60,6 +63,17 @@ INTERNAL = """
     };
   }
 """
+SERVED = """
+  rpc Hidden(google.protobuf.Empty) returns (google.protobuf.Empty) {
+    option (souk.mesh.v1.policy) = {
+      access: ACCESS_INTERNAL callers: "order" deadline: {seconds: 2}
+    };
+  }
+  rpc Watch(google.protobuf.Empty) returns (stream google.protobuf.Empty) {
+    option (google.api.http) = {get: "/watch"};
+    option (souk.mesh.v1.policy) = {access: ACCESS_USER rate: RATE_CLASS_READ};
+  }
+"""
 KEY = Ed25519PrivateKey.generate()
 MakeToken = Callable[..., str]
 
@@ -97,6 +111,12 @@ async def desk() -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
     handlers: dict[str, Any] = {
         name: grpc.unary_unary_rpc_method_handler(answer) for name in ("Open", "Own", "Staff")
     }
+
+    async def stream(_: bytes, context: Any) -> AsyncIterator[bytes]:
+        yield await answer(_, context)
+
+    handlers["Hidden"] = handlers["Open"]
+    handlers["Watch"] = grpc.unary_stream_rpc_method_handler(stream)
     handlers["GetJwks"] = grpc.unary_unary_rpc_method_handler(keys)
     server = grpc.aio.server()
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
@@ -110,7 +130,7 @@ async def desk() -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
 async def serving(address: str, folder: Any) -> AsyncIterator[Gateway]:
     """Runs a gateway that enforces the policies of the desk."""
     path = folder / "desk.binpb"
-    path.write_bytes(compiled(SOURCE.replace("INTERNAL", "")).SerializeToString())
+    path.write_bytes(compiled(SOURCE.replace("INTERNAL", SERVED)).SerializeToString())
     arguments = ("--descriptors", str(path), "--upstream", f"*={address}")
     async with running(*arguments, SOUK_JWKS_METHOD=f"/{SERVICE}/GetJwks") as gateway:
         yield gateway
@@ -163,6 +183,87 @@ async def test_the_policy_decides(gateway, desk, session, path, authorization, s
         assert [] == calls
 
 
+RPC = {
+    "connect": ({"content-type": "application/proto"}, b""),
+    "grpc-web": ({"content-type": "application/grpc-web"}, framed(b"")),
+}
+
+
+@pytest.mark.parametrize("protocol", RPC)
+@pytest.mark.parametrize(
+    ("method", "authorization", "code"),
+    [
+        ("Open", None, 0),
+        ("Open", "Bearer nonsense", 0),
+        ("Own", None, 16),
+        ("Own", f"Bearer {FORGED}", 16),
+        ("Own", f"Bearer {token()}", 0),
+        ("Staff", f"Bearer {token(roles=('support',))}", 7),
+        ("Staff", f"Bearer {token(roles=('admin',))}", 0),
+        ("Hidden", f"Bearer {token(roles=('admin',))}", 12),
+    ],
+)
+async def test_the_policy_decides_on_calls_by_name(
+    gateway, desk, session, protocol, method, authorization, code
+):
+    """Calls by name are admitted as those by bindings are; what is internal is not there."""
+    calls = desk[1]
+    calls.clear()
+    claimed = {"x-souk-service": "order", "x-souk-subject": "root", "x-user-id": "root"}
+    headers, data = RPC[protocol]
+    given = {**headers, **claimed, **({"authorization": authorization} if authorization else {})}
+    async with session.post(
+        f"{gateway.url}/{SERVICE}/{method}", data=data, headers=given
+    ) as response:
+        body = await response.read()
+    statuses = {0: 200, 7: 403, 12: 404, 16: 401}
+    # gRPC-Web has but one status for what is there.
+    is_there = code != 12
+    assert (200 if protocol == "grpc-web" and is_there else statuses[code]) == response.status
+    if protocol == "grpc-web" and is_there:
+        assert str(code) == trailers(split(body)[-1][1])["grpc-status"]
+    if code == 16 and protocol == "connect":
+        assert "Bearer" == response.headers["www-authenticate"]
+    assert [("gateway", authorization)] * (code == 0) == [
+        (call["x-souk-service"], call.get("authorization")) for call in calls
+    ]
+    assert not [key for call in calls for key in call if key in ("x-souk-subject", "x-user-id")]
+
+
+@pytest.mark.parametrize(
+    ("protocols", "headers", "status"),
+    [
+        ((), {}, 401),
+        (("souk.json",), {}, 401),
+        (("souk.json", f"souk.bearer.{FORGED}"), {}, 401),
+        (("souk.json", f"souk.bearer.{token()}"), {"authorization": f"Bearer {token()}"}, 401),
+        (("souk.json", f"souk.bearer.{token()}"), {}, 101),
+        ((), {"authorization": f"Bearer {token()}"}, 101),
+    ],
+)
+async def test_the_policy_decides_on_web_sockets(
+    gateway, desk, session, protocols, headers, status
+):
+    """Who opens a WebSocket shows a token as a header or a subprotocol; it is never logged."""
+    calls = desk[1]
+    calls.clear()
+    opening = session.ws_connect(f"{gateway.url}/watch", protocols=protocols, headers=headers)
+    if status == 101:
+        async with asyncio.timeout(5), opening as socket:
+            assert "{}" == await socket.receive_str()
+        [call] = calls
+        assert call["authorization"].startswith("Bearer ey")
+        assert "sec-websocket-protocol" not in call
+    else:
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await opening
+        assert status == refused.value.status
+        assert [] == calls
+    shown = [protocol.removeprefix("souk.bearer.") for protocol in protocols]
+    logged = json.dumps(gateway.events)
+    assert not [each for each in shown if len(each) > 100 and each in logged]
+
+
 async def test_an_internal_method_has_no_binding(desk, tmp_path):
     """A binding of a method that is for services alone stops the start."""
     path = tmp_path / "desk.binpb"
@@ -178,5 +279,6 @@ async def test_the_document_tells_of_access(gateway: Gateway, session: aiohttp.C
     """Methods for people say so in the OpenAPI document."""
     async with session.get(f"{gateway.url}/openapi.json") as response:
         document = await response.json()
-    secured = {path for path, each in document["paths"].items() if "security" in each["get"]}
-    assert ({"/open", "/own", "/staff"}, {"/own", "/staff"}) == (document["paths"].keys(), secured)
+    secured = {path for path, each in document["paths"].items() if each["get"]["security"]}
+    paths = {"/open", "/own", "/staff", "/watch"}
+    assert (paths, paths - {"/open"}) == (document["paths"].keys(), secured)
