@@ -13,7 +13,7 @@ def lines(plan: Plan, outcome: Outcome) -> Iterator[str]:
     """Yields the report line by line."""
     yield f"{'fault':<46} times"
     for name in plan.faults:
-        tail = f"  FAILED: {outcome.failed[name]}" if name in outcome.failed else ""
+        tail = f"  once not: {outcome.failed[name]}" if name in outcome.failed else ""
         yield f"{name:<46} {outcome.injected[name]:>5}{tail}"
     yield ""
     yield f"{'invariant':<46} held"
