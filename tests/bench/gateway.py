@@ -24,7 +24,13 @@ from typing import Final
 import uvloop
 
 from services.local import ports
-from tests.bench import gateway_report, gateway_servers, gateway_targets, gateway_turn
+from tests.bench import (
+    gateway_processes,
+    gateway_report,
+    gateway_servers,
+    gateway_targets,
+    gateway_turn,
+)
 from tests.bench.gateway_backend import Answering, Backend
 from tests.bench.gateway_cases import PROTO, Case, cases
 from tests.bench.gateway_report import Sample, Samples
@@ -58,19 +64,16 @@ def main() -> None:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every turn's figures")
     options = parser.parse_args()
-    samples = Samples(uvloop.run(_measure(options)))
-    print(gateway_report.table(samples), *gateway_targets.verdicts(samples), sep="\n")
-    if options.json is not None:
-        options.json.write_text(json.dumps([sample.to_json() for sample in samples], indent=1))
+    uvloop.run(_run(options))
 
 
-async def _measure(options: argparse.Namespace) -> list[Sample]:
+async def _run(options: argparse.Namespace) -> None:
     backend = Backend()
     loop = asyncio.get_running_loop()
     listening = await loop.create_server(lambda: Answering(backend), "127.0.0.1", 0)
-    samples: list[Sample] = []
     descriptors = compiled(PROTO.read_text()).SerializeToString()
-    with TemporaryDirectory() as folder, ExitStack() as stack:
+    chosen = [case for case in cases(descriptors) if case.name in options.cases]
+    with TemporaryDirectory() as folder:
         place = Place(
             upstream=ports.address(listening.sockets[0].getsockname()[1]),
             descriptors=Path(folder) / "bench.binpb",
@@ -78,23 +81,33 @@ async def _measure(options: argparse.Namespace) -> list[Sample]:
             python=options.python,
         )
         place.descriptors.write_bytes(descriptors)
+        samples = Samples(await _measure(place, backend, chosen, options))
+        print(gateway_report.table(samples), *gateway_targets.verdicts(samples), sep="\n")
+        if options.json is not None:
+            options.json.write_text(json.dumps([sample.to_json() for sample in samples], indent=1))
+        if gateway_report.GATEWAY in options.only:
+            pairs = await gateway_processes.measure(
+                place, backend, chosen[0], rounds=options.rounds, seconds=options.seconds
+            )
+            print(*gateway_processes.report(pairs), sep="\n")
+
+
+async def _measure(
+    place: Place, backend: Backend, chosen: Iterable[Case], options: argparse.Namespace
+) -> list[Sample]:
+    with ExitStack() as stack:
         # A process has the cores of the one that starts it.
         os.sched_setaffinity(0, {_GATEWAY_CORE})
         servers = {name: stack.enter_context(_GATEWAYS[name](place)) for name in options.only}
         os.sched_setaffinity(0, {_OTHER_CORE})
-        chosen = [case for case in cases(descriptors) if case.name in options.cases]
         turns = await _turns(chosen, options.connections, servers, backend)
-        for number in range(options.rounds):
-            for contender, connections in turns:
-                sample = await gateway_turn.measure(
-                    contender,
-                    backend,
-                    connections=connections,
-                    seconds=options.seconds,
-                    number=number,
-                )
-                samples.append(sample)
-    return samples
+        return [
+            await gateway_turn.measure(
+                contender, backend, connections=connections, seconds=options.seconds, number=number
+            )
+            for number in range(options.rounds)
+            for contender, connections in turns
+        ]
 
 
 async def _turns(

@@ -1,10 +1,12 @@
 """The HTTP/1.1 client of `gateway.py`: so many connections, each with one request under way.
 
 Every answer is compared with the expected one, byte for byte but for its header fields, of which
-only the status counts: whoever answers wrongly does not win.
+only the status counts: whoever answers wrongly does not win. A refusal for want of room (429, 503)
+is counted apart, and the next request follows at once.
 """
 
 import asyncio
+import re
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +14,8 @@ from typing import Any, Final
 
 _END_OF_HEADER: Final = b"\r\n\r\n"
 _OK: Final = b"HTTP/1.1 200 "
+_REFUSED: Final = (b"HTTP/1.1 429 ", b"HTTP/1.1 503 ")
+_content_length: Final = re.compile(rb"\r\ncontent-length: *([0-9]+)\r\n", re.IGNORECASE).search
 _ANSWER_SECONDS: Final = 20
 
 
@@ -39,10 +43,11 @@ class Turn:
     seconds: float
     latencies: list[float]
     """In seconds, sorted."""
+    refused: int
 
     @property
     def rate(self) -> float:
-        """Requests a second."""
+        """Answers a second."""
         return len(self.latencies) / self.seconds
 
     def percentile(self, share: float) -> float:
@@ -66,6 +71,7 @@ class _Client(asyncio.Protocol):
         self._sent = 0.0
         self.is_stopping = False
         self.latencies: list[float] = []
+        self.refused = 0
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -76,14 +82,36 @@ class _Client(asyncio.Protocol):
         if self._rest:
             data = self._rest + data
         begin = data.find(_END_OF_HEADER) + len(_END_OF_HEADER)
-        if begin < len(_END_OF_HEADER) or len(data) - begin < len(self._expected):
+        if begin < len(_END_OF_HEADER):
+            self._rest = data
+        elif data.startswith(_OK):
+            self._on_answer(data, begin)
+        else:
+            self._on_refusal(data, begin)
+
+    def _on_answer(self, data: bytes, begin: int) -> None:
+        if len(data) - begin < len(self._expected):
             self._rest = data
             return
         self.latencies.append(time.perf_counter() - self._sent)
-        self._rest = b""
-        if not data.startswith(_OK) or data[begin:] != self._expected:
+        if data[begin:] == self._expected:
+            self._next()
+        else:
             self._fail(f"expected {self._expected!r}, not {data!r}")
-        elif self.is_stopping:
+
+    def _on_refusal(self, data: bytes, begin: int) -> None:
+        length = _content_length(data)
+        if length is None or not data.startswith(_REFUSED):
+            self._fail(f"expected {self._expected!r}, not {data!r}")
+        elif len(data) - begin < int(length[1]):
+            self._rest = data
+        else:
+            self.refused += 1
+            self._next()
+
+    def _next(self) -> None:
+        self._rest = b""
+        if self.is_stopping:
             self._transport.close()
         else:
             self._send()
@@ -114,6 +142,7 @@ class Load:
         """Measures for so long. Raises WrongAnswer, TimeoutError."""
         for client in self._clients:
             client.latencies.clear()
+            client.refused = 0
         begin = time.perf_counter()
         ended = [client.ended for client in self._clients]
         done, _ = await asyncio.wait(ended, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -123,7 +152,8 @@ class Load:
         latencies = sorted(each for client in self._clients for each in client.latencies)
         if not latencies:
             raise TimeoutError(f"no answer within {seconds} s")
-        return Turn(seconds=passed, latencies=latencies)
+        refused = sum(client.refused for client in self._clients)
+        return Turn(seconds=passed, latencies=latencies, refused=refused)
 
     async def stop(self) -> None:
         """Ends every connection after its next answer. Raises WrongAnswer, TimeoutError."""

@@ -29,6 +29,7 @@ _COLUMNS: Final = (
     ("busy", 6),
     ("load", 6),
     ("RSS MB", 9),
+    ("refused", 9),
 )
 
 
@@ -41,6 +42,8 @@ class Sample:
     case: str
     connections: int
     requests: int
+    """Those that were answered."""
+    refused: int
     seconds: float
     p50_ms: float
     p99_ms: float
@@ -52,12 +55,12 @@ class Sample:
 
     @property
     def rate(self) -> float:
-        """Requests a second."""
+        """Answers a second."""
         return self.requests / self.seconds
 
     @property
     def cpu_us(self) -> float:
-        """The gateway's CPU time a request, in microseconds."""
+        """The gateway's CPU time an answer, in microseconds."""
         return sum(self.cpu_seconds) / self.requests * 1e6
 
     @property
@@ -140,6 +143,7 @@ def table(samples: Samples) -> str:
             f"{median(turns, lambda each: sum(each.cpu_seconds) / each.seconds):.0%}",
             f"{load:.0%}{'!' if load > _BUSY else ''}",
             f"{max(each.resident_mb for each in turns):.0f}",
+            f"{sum(each.refused for each in turns) or '-'}",
         )
         widths = (width for _, width in _COLUMNS)
         lines.append("".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True)))

@@ -17,6 +17,7 @@ from tests.envoy import running as run_envoy
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _MB: Final = 1e6
 _SECONDS_TO_STOP: Final = 20
+_SERVING: Final = b'"event":"serving"'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +26,12 @@ class Server:
 
     port: int
     process: "subprocess.Popen[bytes]"
+    log: Path | None = None
+    workers: int = 1
+
+    def is_whole(self) -> bool:
+        """Says whether all its workers serve, as its log tells."""
+        return self.log is None or self.log.read_bytes().count(_SERVING) >= self.workers
 
     def pids(self) -> list[int]:
         """Lists its processes: itself and its children."""
@@ -90,16 +97,17 @@ def envoy(place: Place) -> Iterator[Server]:
 
 
 @contextmanager
-def gateway(place: Place, *arguments: str) -> Iterator[Server]:
-    """Runs our gateway; `arguments` stand beside its defaults on the command line."""
+def gateway(place: Place, workers: int = 1) -> Iterator[Server]:
+    """Runs our gateway with its defaults, but for the number of its processes."""
     [port] = ports.free()
     command = [
         *(place.python, "-m", "gateway", "serve", "--access", "open"),
         *("--descriptors", str(place.descriptors), "--upstream", f"*={place.upstream}"),
-        *("--listen", ports.address(port), *arguments),
+        *("--listen", ports.address(port), "--workers", str(workers)),
     ]
-    with _process(command, place.logs / f"gateway{''.join(arguments)}.log") as process:
-        yield Server(port=port, process=process)
+    log = place.logs / f"gateway-{port}.log"
+    with _process(command, log) as process:
+        yield Server(port=port, process=process, log=log, workers=workers)
 
 
 @contextmanager

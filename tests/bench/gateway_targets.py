@@ -18,7 +18,9 @@ def verdicts(samples: Samples) -> Iterator[str]:
             ratio = _ratio(samples, other, case, connections, lambda each: each.rate)
             if ratio is not None:
                 what = f"{case}, {connections} connections: at least {least} times {other}'s rate"
-                yield _line(what, is_reached=ratio >= least, found=f"{ratio:.2f}")
+                by_cpu = _ratio(samples, other, case, connections, lambda each: 1 / each.cpu_us)
+                figures = f"{ratio:.2f} ({by_cpu:.2f} by CPU time)"
+                yield _line(what, is_reached=ratio >= least, found=figures)
     for case in _TAILS:
         for connections in _CONNECTIONS:
             ratio = _ratio(samples, ENVOY, case, connections, lambda each: each.p99_ms)

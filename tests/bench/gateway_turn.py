@@ -54,14 +54,17 @@ async def check(name: str, server: Server, backend: Backend, case: Case) -> Cont
 async def until_open(server: Server) -> None:
     """Waits until a gateway takes connections. Raises TimeoutError."""
     async with asyncio.timeout(_START_SECONDS):
-        while True:
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", server.port)
-            except OSError:
-                await asyncio.sleep(0.05)
-            else:
-                writer.close()
-                return
+        while not (await _is_open(server.port) and server.is_whole()):
+            await asyncio.sleep(0.05)
+
+
+async def _is_open(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
 
 
 async def measure(
@@ -84,6 +87,7 @@ async def measure(
         case=case.name,
         connections=connections,
         requests=len(turn.latencies),
+        refused=turn.refused,
         seconds=turn.seconds,
         p50_ms=turn.percentile(0.5) * 1e3,
         p99_ms=turn.percentile(0.99) * 1e3,
