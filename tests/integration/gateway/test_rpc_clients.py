@@ -25,10 +25,13 @@ CODECS = {"proto": proto_binary_codec(), "json": proto_json_codec()}
 COMPRESSIONS = {"gzip": GzipCompression(), "br": BrotliCompression()}
 
 
-@pytest.mark.skipif(
-    shutil.which("node") is None or not (node_tools.MODULES / "@connectrpc").exists(),
-    reason="Connect's clients for browsers are not there: `make tools` brings them by npm",
+NEEDS_NODE = pytest.mark.skipif(
+    shutil.which("node") is None or not (node_tools.MODULES / "grpc-web").exists(),
+    reason="clients for browsers are not there: `make tools` brings them by npm",
 )
+
+
+@NEEDS_NODE
 @pytest.mark.parametrize("protocol", ["connect", "grpc-web"])
 @pytest.mark.parametrize("form", ["proto", "json"])
 async def test_clients_for_browsers(
@@ -52,6 +55,19 @@ async def test_clients_for_browsers(
     assert "b" == dict(echo.calls[0].metadata)["x-custom"]
     async with asyncio.timeout(5):
         await echo.cancelled.wait()
+
+
+@NEEDS_NODE
+async def test_googles_client_for_browsers(gateway: Gateway, echo: Echo, descriptor_file: Path):
+    """Google's client of gRPC-Web calls, streams and fails as its users expect, in text."""
+    arguments = (str(node_tools.MODULES), gateway.url, str(descriptor_file))
+    script = node_tools.HERE / "grpc-web.mjs"
+    told = json.loads(await asyncio.to_thread(node_tools.run_script, script, *arguments))
+    assert {"code": 0, "message": "a", "header": "a", "trailer": "b"} == told["unary"]
+    assert (5, "no ü") == (told["failure"]["code"], told["failure"]["message"])
+    assert {"names": ["1", "2", "3"], "code": 0} == told["stream"]
+    assert {"names": ["1", "2"], "code": 10, "message": "enough"} == told["late"]
+    assert "b" == dict(echo.calls[0].metadata)["x-custom"]
 
 
 class Methods:
