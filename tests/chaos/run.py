@@ -27,6 +27,7 @@ from tests.chaos.sources import Sources
 from tests.chaos.world import World
 
 _WARM_UP_ORDERS = 30
+_WARM_UP_SECONDS = 120
 _SINGLE = 40
 
 
@@ -56,10 +57,10 @@ class Plan:
 class Outcome:
     """What came of a run.
 
-    `injected`: how often each fault was. `failed`: what could not be injected at least
-    once, and why: several at a time may be in each other's way. `broken`:
-    who breaks each invariant. `unanswered`: purchases that a patient client could not bring to an
-    answer. `deaths`: how often each process ended, `kills`: how many of these by SIGKILL of ours.
+    `injected`: how often each fault was. `failed`: what could not be injected at least once, and
+    why: several at a time may be in each other's way. `broken`: who breaks each invariant.
+    `unanswered`: purchases that a patient client could not bring to an answer. `deaths`: how often
+    each process ended, `kills`: how many of these by SIGKILL of ours.
     """
 
     injected: Counter[str] = field(default_factory=Counter)
@@ -120,7 +121,8 @@ async def _open_shop(
             for number in range(plan.buyers):
                 tasks.create_task(crowd.buy_until(leave, number))
             tasks.create_task(crowd.restock_until(leave))
-            await _until_placed(crowd, _WARM_UP_ORDERS)
+            async with asyncio.timeout(_WARM_UP_SECONDS):
+                await _until_placed(crowd, _WARM_UP_ORDERS)
             baseline = await resources.measure(_pids(shop), shop.sources.postgres)
             scene = Scene(
                 world=shop,
