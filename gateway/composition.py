@@ -24,6 +24,7 @@ from gateway.telemetry import told
 from gateway.transcoding import compression
 from gateway.transcoding.codec import Codec
 from gateway.transcoding.descriptors import Method
+from gateway.transcoding.errors import Headers
 from gateway.transcoding.http import Answer, Handler, HttpRequest, HttpResponse, finished
 from gateway.transcoding.secrets import methods_with_secrets
 from gateway.transcoding.terms import Terms
@@ -145,12 +146,14 @@ class Composition:
 
 def _compressed(handler: Handler, secret: Collection[str]) -> Handler:
     def handle(request: HttpRequest) -> Answer:
-        def finish(response: HttpResponse) -> None:
-            if response.rpc in secret:
-                response.headers.append((b"cache-control", b"no-store"))
-            else:
-                compression.compress(response, request.headers)
-
-        return finished(handler(request), finish)
+        return finished(handler(request), partial(_pack, request.headers, secret))
 
     return handle
+
+
+def _pack(request_headers: Headers, secret: Collection[str], response: HttpResponse) -> None:
+    """Compresses an answer, unless it holds secrets."""
+    if response.rpc in secret:
+        response.headers.append((b"cache-control", b"no-store"))
+    else:
+        compression.compress(response, request_headers)

@@ -64,6 +64,7 @@ async def answer_until_signal(
     _allow_open_files(environment.max_connections + _OTHER_OPEN_FILES)
     async with Server(handler, Limits(connections=environment.max_connections)) as server:
         await server.listen(listening)
+        event_loop.settle()
         _log.info("serving", address=address_of(listening), metrics_port=metrics_port)
         await _stop(environment)
         on_drain()

@@ -25,7 +25,7 @@ from opentelemetry.trace import Span, StatusCode
 
 from gateway.request_metrics import RequestMetrics
 from gateway.transcoding.codec import Codec
-from gateway.transcoding.derived import Derived
+from gateway.transcoding.derived import derived
 from gateway.transcoding.errors import Headers, StatusError
 from gateway.transcoding.http import (
     Answer,
@@ -70,10 +70,10 @@ def told(handler: Handler, codec: Codec, metrics: RequestMetrics) -> Handler:
             served_call.forget(token)
         if isinstance(answer, HttpResponse):
             return visit.told(answer)
-        derived = Derived(answer, visit.outcome)
+        outcome = derived(answer, visit.outcome)
         if visit.span is not None:
-            derived.add_done_callback(visit.on_done)
-        return derived
+            outcome.add_done_callback(visit.on_done)
+        return outcome
 
     return handle
 
@@ -111,15 +111,13 @@ class _Visit:
         request.headers.append((_TRACEPARENT, self.traceparent.encode()))
         request.headers.append((_REQUEST_ID, self.request_id.encode()))
 
-    def outcome(self, answer: Future[HttpResponse]) -> HttpResponse:
+    def outcome(self, response: HttpResponse | None, error: BaseException | None) -> HttpResponse:
         """Takes what came of the request; makes an answer of what nobody foresaw."""
-        try:
-            response = answer.result()
-        except ClientGone:
-            self.leave()
-            raise
-        except Exception as error:  # noqa: BLE001  # the last place that can answer
+        if isinstance(error, Exception) and not isinstance(error, ClientGone):
             response = self.unforeseen(error)
+        elif error is not None or response is None:
+            self.leave()
+            raise error or ClientGone
         return self.told(response)
 
     def unforeseen(self, error: Exception) -> HttpResponse:

@@ -1,7 +1,7 @@
 """A future made of another one's outcome: what `await` is to a task, without the task.
 
-source --done--> derive(source) --result or exception--> Derived
-       <------------------- cancel --------------------
+source --done--> step --> step .. --result or exception--> Derived
+source <------------------- cancel ----------------------- Derived
 """
 
 import asyncio
@@ -10,20 +10,17 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+Step = Callable[[Any, BaseException | None], T]
+"""Makes a result of a result or of an exception, or raises: one of both is None."""
+
 
 class Derived(asyncio.Future[T]):
-    """Has what `derive` makes of the source once it is done, or what `derive` raises."""
+    """Has what the steps make of the source's outcome. Cancelled with it, without a step."""
 
-    def __init__(
-        self, source: asyncio.Future[Any], derive: Callable[[asyncio.Future[Any]], T]
-    ) -> None:
-        """`derive` gets the source when it is done; `source.result()` raises what it failed by.
-
-        It is not called when the source is cancelled: then so is this.
-        """
+    def __init__(self, source: asyncio.Future[Any], step: Step[T]) -> None:
         super().__init__(loop=source.get_loop())
         self._source = source
-        self._derive = derive
+        self._steps = [step]
         source.add_done_callback(self._take)
 
     def cancel(self, msg: Any = None) -> bool:
@@ -31,15 +28,36 @@ class Derived(asyncio.Future[T]):
         self._source.cancel(msg)
         return super().cancel(msg)
 
+    def add(self, step: Step[T]) -> None:
+        """Takes one more step, after the others. Not to be called when it is done."""
+        self._steps.append(step)
+
     def _take(self, source: asyncio.Future[Any]) -> None:
         if self.done():
             return
         if source.cancelled():
             super().cancel()
             return
-        try:
-            result = self._derive(source)
-        except Exception as error:  # noqa: BLE001  # raised again where the result is asked for
-            self.set_exception(error)
-        else:
+        error = source.exception()
+        result: Any = source.result() if error is None else None
+        for step in self._steps:
+            try:
+                result, error = step(result, error), None
+            except Exception as raised:  # noqa: BLE001  # raised where the result is asked for
+                result, error = None, raised
+        if error is None:
             self.set_result(result)
+        else:
+            self.set_exception(error)
+
+
+def derived(source: asyncio.Future[Any], step: Step[T]) -> asyncio.Future[T]:
+    """Gives a future of what a step makes of the source's outcome.
+
+    That of a source which is derived itself is the source, so that layers cost a step each and
+    not a future each: nobody else is to have the source.
+    """
+    if isinstance(source, Derived) and not source.done():
+        source.add(step)
+        return source
+    return Derived(source, step)

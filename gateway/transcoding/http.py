@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from gateway.transcoding.derived import derived
 from gateway.transcoding.errors import Headers
 
 Chunks = AsyncGenerator[bytes, None]
@@ -87,19 +88,22 @@ def finished(answer: Answer, finish: Callable[[HttpResponse], None]) -> Answer:
         finish(answer)
         return answer
 
-    def complete(future: asyncio.Future[HttpResponse]) -> None:
-        if not future.cancelled() and future.exception() is None:
-            finish(future.result())
+    def complete(response: HttpResponse, error: BaseException | None) -> HttpResponse:
+        if error is not None:
+            raise error
+        finish(response)
+        return response
 
-    # Callbacks of a Future run in the order in which they were added.
-    answer.add_done_callback(complete)
-    return answer
+    return derived(answer, complete)
 
 
 def header(headers: Headers, name: bytes) -> str | None:
     """Gives the value of a header field by its lower-case name; several are joined by commas."""
-    values = [value for key, value in headers if key == name]
-    return b", ".join(values).decode("latin-1") if values else None
+    found: bytes | None = None
+    for key, value in headers:
+        if key == name:
+            found = value if found is None else b"%b, %b" % (found, value)
+    return None if found is None else found.decode("latin-1")
 
 
 def media_type(content_type: str) -> tuple[str, dict[str, str]]:

@@ -24,6 +24,7 @@ from gateway.transcoding.request import HTTP_BODY
 from gateway.transcoding.transport import Reply
 
 JSON: Final = b"application/json"
+_JSON_FIELD: Final = (b"content-type", JSON)
 PROBLEM: Final = "application/problem+json"
 
 
@@ -50,7 +51,7 @@ class ResponseWriter:
             headers.append((b"content-type", content_type(body)))
             return HttpResponse(status=200, headers=headers, body=body.data)
         text = self.to_json(reply.message)
-        headers.append((b"content-type", JSON))
+        headers.append(_JSON_FIELD)
         tag = self._tag_of(reply.message)
         if tag is not None:
             headers.append((b"etag", tag.encode("latin-1")))

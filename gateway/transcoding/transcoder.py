@@ -18,7 +18,7 @@ from gateway.transcoding import body, etag, fields, metadata, websocket_handshak
 from gateway.transcoding.bindings import Binding
 from gateway.transcoding.body import Limits
 from gateway.transcoding.codec import Codec
-from gateway.transcoding.derived import Derived
+from gateway.transcoding.derived import derived
 from gateway.transcoding.descriptors import Descriptors, Faults, Method
 from gateway.transcoding.errors import StatusError, method_not_allowed, not_found
 from gateway.transcoding.etag import TagStyles
@@ -118,7 +118,7 @@ class Transcoder:
             reply = self._call(request, route, head, message)
         except StatusError as error:
             return self._failed(request, route, error)
-        return Derived(reply, partial(self._answered, request, route))
+        return derived(reply, partial(self._answered, request, route))
 
     def _match(self, request: HttpRequest) -> Match[Binding] | NoMatch:
         found = self._router.match(request.method, request.path)
@@ -165,13 +165,15 @@ class Transcoder:
         )
 
     def _answered(
-        self, request: HttpRequest, route: Route, reply: asyncio.Future[Reply]
+        self, request: HttpRequest, route: Route, reply: Reply, error: BaseException | None
     ) -> HttpResponse:
         """Writes the outcome of a unary call."""
         try:
-            response = route.writer.write(reply.result(), request.headers, request.method)
-        except StatusError as error:
-            return self._failed(request, route, error)
+            if error is not None:
+                raise error
+            response = route.writer.write(reply, request.headers, request.method)
+        except StatusError as failure:
+            return self._failed(request, route, failure)
         response.rpc = route.name
         return response
 

@@ -1,6 +1,7 @@
 """How the program of a process runs, hears that it shall stop, and leaves."""
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -8,6 +9,8 @@ from collections.abc import Coroutine
 from typing import Any, NoReturn
 
 from services.mesh import logs
+
+_NEW_OBJECTS = 10_000
 
 
 def run(program: Coroutine[Any, Any, int]) -> int:
@@ -17,6 +20,18 @@ def run(program: Coroutine[Any, Any, int]) -> int:
     except ImportError:
         return asyncio.run(program)
     return uvloop.run(program)
+
+
+def settle() -> None:
+    """Spare calls the garbage collector's work, all that start-up made being made.
+
+    What start-up made lives as long as the process: walking it at each full collection would hold
+    up every call by about 30 ms. What calls make is freed when they end, so that the collector's
+    usual 700 new objects mean no garbage but sixteen calls at once.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_NEW_OBJECTS, *gc.get_threshold()[1:])
 
 
 async def stop_signal() -> None:

@@ -104,8 +104,10 @@ class Outflow:
 
     def discard(self, stream_id: int) -> bool:
         """Forgets a stream; says whether it had not sent all."""
+        if self._streams.pop(stream_id, None) is None:
+            return False
         self._ready.pop(stream_id, None)
-        return self._streams.pop(stream_id, None) is not None
+        return True
 
     def widen(self, stream_id: int, increment: int) -> bool:
         """Takes a WINDOW_UPDATE. Returns False if the stream's window overflows.

@@ -44,6 +44,8 @@ MAX_FRAME_BYTES: Final = 16_384
 MAX_STREAM_ID: Final = 2**31 - 1
 
 _OF_BLOCKS: Final = frozenset((HEADERS, CONTINUATION))
+# With END_HEADERS alone of these, a header block is the payload of one frame.
+_SHAPE: Final = END_HEADERS | PADDED | PRIORITY
 _MAX_BLOCK_BYTES: Final = 65_536
 _PRIORITY_BYTES: Final = 5
 _HEAD: Final = struct.Struct(">HBBBI")
@@ -144,7 +146,10 @@ class FrameReader:
             at = begin + size
             payload = data[begin:at]
             stream_id &= MAX_STREAM_ID
-            if kind in _OF_BLOCKS or self._block is not None:
+            is_amid_block = self._block is not None
+            if kind == HEADERS and flags & _SHAPE == END_HEADERS and not is_amid_block:
+                yield kind, flags, stream_id, payload
+            elif kind in _OF_BLOCKS or is_amid_block:
                 whole = self._join(kind, flags, stream_id, payload)
                 if whole is not None:
                     yield whole

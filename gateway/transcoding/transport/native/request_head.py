@@ -30,6 +30,10 @@ _SIZE_UPDATE: Final = 0x20
 _INCREMENTAL: Final = 0x40
 _INDEXED: Final = 0x80
 
+_LONG: Final = 0x7F
+_SIZES: Final = tuple(bytes((size,)) for size in range(_LONG))
+"""The sizes of short strings, as they are written."""
+
 # gRPC over HTTP/2: Header-Name.
 _is_key: Final = re.compile(r"[0-9a-z_.\-]+").fullmatch
 _SECRET: Final = frozenset({"authorization", "cookie", "proxy-authorization"})
@@ -76,7 +80,7 @@ def field(key: str, value: str | bytes) -> bytes:
     else:
         raise failure(code_pb2.INTERNAL, f"the metadata {key} is malformed")
     size = len(data)
-    return _name(key) + (bytes((size,)) if size < 0x7F else _integer(size, 7, 0)) + data  # noqa: PLR2004
+    return _name(key) + (_SIZES[size] if size < _LONG else _integer(size, 7, 0)) + data
 
 
 def fields(metadata: Metadata) -> bytes:

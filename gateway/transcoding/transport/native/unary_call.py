@@ -58,7 +58,7 @@ class UnaryCall(asyncio.Future[Reply]):
 
     def answered(self, reply: Reply) -> None:
         """Takes the answer of the attempt."""
-        self._forget_deadline()
+        self._let_go()
         self._dispatch.throttle.on_success()
         if not self.done():
             self.set_result(reply)
@@ -105,14 +105,19 @@ class UnaryCall(asyncio.Future[Reply]):
             self._task.cancel()
         if self._attempt is not None:
             self._attempt.abandon()
-        self._forget_deadline()
+        self._let_go()
 
     def _fail(self, error: StatusError) -> None:
-        self._forget_deadline()
+        self._let_go()
         if not self.done():
             self.set_exception(error)
 
-    def _forget_deadline(self) -> None:
+    def _let_go(self) -> None:
+        """Forgets the attempt and the deadline: each knows the call.
+
+        What knows one another is freed by the garbage collector alone, at ten times the cost.
+        """
+        self._attempt = None
         if self._slot is not None:
             self._dispatch.deadlines.discard(self._slot, self)
             self._slot = None
