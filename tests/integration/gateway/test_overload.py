@@ -1,7 +1,7 @@
 """A gateway that is asked for too much, and one whose upstream does not answer."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from tests.conftest import Eventually
 from tests.integration.gateway.echo import Echo
 from tests.integration.gateway.process import running
 
-Get = Callable[[str], Awaitable[tuple[int, Any, Any]]]
+Get = Callable[[str], Coroutine[Any, Any, tuple[int, Any, Any]]]
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ async def test_an_upstream_that_does_not_answer_is_left_alone_for_a_while(
     arguments = ("--descriptors", str(descriptor_file), "--upstream", f"*={nobody}")
     async with running(*arguments, "--access", "open") as gateway:
         get = getting(gateway.url)
-        seen = []
+        seen: list[tuple[int, str]] = []
         async with asyncio.timeout(20):
             while not seen or seen[-1] != (503, "CIRCUIT_OPEN"):
                 status, _, body = await get("/v1/texts/a")
