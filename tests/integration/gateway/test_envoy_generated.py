@@ -22,9 +22,9 @@ from tests.integration.gateway.beside_envoy.faults import requests
 from tests.integration.gateway.beside_envoy.outcomes import Outcome, differences
 from tests.integration.gateway.beside_envoy.requests import Request
 
-_FIRST, _, _LAST = os.environ.get("SOUK_CONTRACTS", "0:4").partition(":")
+_FIRST, _, _LAST = os.environ.get("SOUK_CONTRACTS", "0:3").partition(":")
 _CONTRACTS: Final = range(int(_FIRST), int(_LAST))
-_REQUESTS: Final = int(os.environ.get("SOUK_REQUESTS", "300"))
+_REQUESTS: Final = int(os.environ.get("SOUK_REQUESTS", "150"))
 
 pytestmark = pytest.mark.skipif(envoy.unavailable() is not None, reason=str(envoy.unavailable()))
 
@@ -53,19 +53,19 @@ async def pair(
 async def test_any_request_ends_alike(pair, data):
     """Both send the same message on and write the same answer, but for the deviations listed."""
     request = data.draw(requests(pair.contract))
-    ours, envoys = await pair.gateways.ask(request.ask)
-    _check_ours(pair.contract, request, ours)
-    found = differences(ours, envoys, request.part)
+    route = pair.contract.route(request.ask)
+    ours, envoys = await pair.gateways.ask(request.ask_of(route))
+    if request.is_valid and route is request.bound:
+        _check_arrived(request, ours)
+    found = differences(ours, envoys, route.part if route is not None else None)
     assert not found or _is_known(request, ours, envoys), found
 
 
-def _check_ours(drawn: Contract, request: Request, ours: Outcome) -> None:
-    """A valid request arrives as it was meant, unless a more specific route takes it."""
-    taken_by = drawn.routes(request.ask.method, request.ask.target.partition("?")[0])
-    if request.is_valid and taken_by[0] is request.bound:
-        assert (200, request.bound.rpc) == (ours.status, ours.rpc), ours.body
-        expected = request.message.SerializeToString(deterministic=True)
-        assert expected == ours.message.SerializeToString(deterministic=True), ours.message
+def _check_arrived(request: Request, ours: Outcome) -> None:
+    """Compares what was sent on with the message that was taken apart."""
+    assert (200, request.bound.rpc) == (ours.status, ours.rpc), ours.body
+    expected = request.message.SerializeToString(deterministic=True)
+    assert expected == ours.message.SerializeToString(deterministic=True), ours.message
 
 
 def _is_known(request: Request, ours: Outcome, envoys: Outcome) -> bool:

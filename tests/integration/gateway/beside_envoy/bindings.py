@@ -35,6 +35,12 @@ class Bound:
         parts = f"body {self.body!r}, response_body {self.response_body!r}"
         return f"{self.http_method} {self.template()} ({parts}): {self.rpc}"
 
+    @property
+    def part(self) -> str | None:
+        """Names the member of the whole answer that is answered, in JSON."""
+        name = self.response_body
+        return self.output.fields_by_name[name].json_name if name else None
+
     def template(self) -> str:
         """Writes the path template."""
         parts = list(self.segments)

@@ -31,6 +31,7 @@ from hypothesis import strategies as st
 from tests.integration.gateway.beside_envoy.bindings import Bound
 from tests.integration.gateway.beside_envoy.bindings import bindings as bindings_of
 from tests.integration.gateway.beside_envoy.message_types import PACKAGE, enum_type, message_types
+from tests.integration.gateway.beside_envoy.outcomes import Ask
 
 SERVICE: Final = f"{PACKAGE}.Generated"
 _IMPORTED: Final = FileDescriptorSet(
@@ -57,10 +58,12 @@ class Contract:
         """Makes an empty message."""
         return message_factory.GetMessageClass(message)()
 
-    def routes(self, method: str, path: str) -> list[Bound]:
-        """Lists the bindings that take a path, the most specific first."""
-        found = [each for each in self.bindings if each.http_method == method and each.takes(path)]
-        return sorted(found, key=lambda each: each.generality())
+    def route(self, ask: Ask) -> Bound | None:
+        """Gives the binding that is to take a request: the most specific one."""
+        path = ask.target.partition("?")[0]
+        found = [each for each in self.bindings if each.http_method == ask.method]
+        found = [each for each in found if each.takes(path)]
+        return min(found, key=lambda each: each.generality(), default=None)
 
 
 def contract(number: int) -> Contract:

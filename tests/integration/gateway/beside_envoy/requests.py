@@ -8,7 +8,7 @@ otherwise (`deviations.py`).
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -57,11 +57,10 @@ class Request:
     is_valid: bool
     traits: frozenset[str]
 
-    @property
-    def part(self) -> str | None:
-        """Names the member of the whole answer that is answered, in JSON."""
-        name = self.bound.response_body
-        return self.bound.output.fields_by_name[name].json_name if name else None
+    def ask_of(self, route: Bound | None) -> Ask:
+        """Gives the request with an answer that the route's RPC can have."""
+        is_ours = route is not None and route.rpc == self.bound.rpc
+        return self.ask if is_ours else replace(self.ask, answer=b"")
 
 
 @st.composite
