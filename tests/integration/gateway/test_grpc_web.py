@@ -245,8 +245,8 @@ async def test_a_page_may_call(http: Http):
         ("POST", f"{ECHO}/Get", "application/grpc+proto", 415),
         ("POST", f"{ECHO}/Get", "application/grpc-web+thrift", 415),
         ("POST", f"{ECHO}/Get", "text/plain", 415),
-        ("PUT", f"{ECHO}/Get", "application/grpc-web", 405),
-        ("GET", f"{ECHO}/Get", "application/grpc-web", 405),
+        ("PUT", f"{ECHO}/Post", "application/grpc-web", 405),
+        ("GET", f"{ECHO}/Post", "application/grpc-web", 405),
     ],
 )
 async def test_what_is_not_there_has_a_status(http: Http, method, target, kind, status):

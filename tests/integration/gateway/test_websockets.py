@@ -176,3 +176,26 @@ async def test_a_token_may_come_as_a_subprotocol(
         assert ([], 1000) == await received(socket)
     assert "souk.json" == agreed
     assert "Bearer ab.c-d_e" == dict(echo.calls[0].metadata)["authorization"]
+
+
+HANDSHAKE = (
+    b"host: a\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-version: 13\r\n"
+    b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+
+
+async def test_a_slow_reader_slows_the_service(gateway: Gateway, echo: Echo):
+    """What a client does not read stays with the service."""
+    total = 2_000
+    reader, writer = await asyncio.open_connection(gateway.host, gateway.port)
+    target = f"/v1/resources:watch?count={total}&titleBytes=50000"
+    writer.write(f"GET {target} HTTP/1.1\r\n".encode() + HANDSHAKE)
+    last = -1
+    async with asyncio.timeout(20):
+        while echo.sent == 0 or echo.sent != last:
+            last = echo.sent
+            await asyncio.sleep(0.5)
+        assert 0 < echo.sent < total // 2
+        while echo.sent < total:
+            await reader.read(1_000_000)
+    writer.close()
