@@ -20,9 +20,9 @@ ReadinessCheck = Callable[[], Awaitable[bool]]
 
 _JSON: Final = (b"content-type", b"application/json")
 _NO_STORE: Final = (b"cache-control", b"no-store")
-# Scripts and styles are files of ours; Swagger UI sets style attributes and draws data: images.
+# Scripts and styles are files of ours; Swagger UI draws data: images.
 _CONTENT_SECURITY_POLICY: Final = (
-    b"default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
+    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:"
     b"; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _HARDENED: Final[Headers] = [
@@ -42,6 +42,7 @@ _INDEX: Final = b"""<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>API reference</title>
 <link rel="stylesheet" href="docs/swagger-ui.css">
+<link rel="stylesheet" href="docs/page.css">
 <link rel="icon" type="image/png" href="docs/favicon-32x32.png">
 </head>
 <body>
@@ -51,12 +52,18 @@ _INDEX: Final = b"""<!doctype html>
 </body>
 </html>
 """
+_STYLE: Final = b"""body {
+  margin: 0;
+}
+"""
 _START: Final = b"""SwaggerUIBundle({
   url: "openapi.json",
   dom_id: "#swagger-ui",
   deepLinking: true,
   validatorUrl: null,
   tryItOutEnabled: true,
+  displayRequestDuration: true,
+  filter: true,
 });
 """
 
@@ -72,6 +79,7 @@ class Pages:
         folder = _assets_folder()
         self._files: dict[str, tuple[bytes | Path, bytes]] = {
             "/docs": (_INDEX, b"text/html; charset=utf-8"),
+            "/docs/page.css": (_STYLE, b"text/css"),
             "/docs/start.js": (_START, b"text/javascript"),
             **{f"/docs/{name}": (folder / name, kind) for name, kind in _ASSETS.items()},
         }

@@ -36,9 +36,10 @@ async def test_the_docs_need_nothing_from_elsewhere(http: Http):
     assert (200, "text/html; charset=utf-8") == (page.status, page.headers["content-type"])
     policy = page.headers["content-security-policy"]
     assert "default-src 'none'" in policy
-    assert "script-src 'self';" in policy
+    assert "script-src 'self'; style-src 'self';" in policy
+    assert "unsafe" not in policy
     named = re.findall(rb'(?:src|href)="([^"]+)"', page.body)
-    assert 4 == len(named)
+    assert 5 == len(named)
     for name in named:
         assert b":" not in name
         asset = await http("GET", f"/{name.decode()}")
