@@ -113,6 +113,11 @@ DEVIATIONS: Final = (
         _get("/v1/rooms/1/beds/"),
     ),
     _row(
+        "colon of data", 3, {200, 400}, 404,
+        "Envoy takes for a verb what is one on any other path, and then finds no route",
+        _get("/v1/texts/a:child", "/v1/resources/a:watch", "/v1/numbers/1:child"),
+    ),
+    _row(
         "encoded literal", 3, 200, {200, 400, 404},
         "Envoy compares literals as they are written, not what they stand for",
         _get("/v1/%74exts/a"),
