@@ -40,7 +40,7 @@ class WebSocketCall:
     async def __call__(self, socket: WebSocket) -> None:
         """Makes the call. Raises ClientGone if the client leaves before its end."""
         try:
-            replies = self.route.transport.stream(self.call, await self._requests(socket))
+            replies = self.route.transport.stream(self.call, await self._request(socket))
             try:
                 async for message in replies:
                     await socket.send(self._written(message))
@@ -55,17 +55,20 @@ class WebSocketCall:
         writer = self.route.writer
         return writer.raw(message).data if writer.is_raw else writer.to_json(message).decode()
 
-    async def _requests(self, socket: WebSocket) -> bytes | Messages:
+    async def _request(self, socket: WebSocket) -> bytes | Messages:
         if self.route.binding.body is None:
             return self.bind(b"")
-        messages = self._read(socket)
+        messages = self.requests(socket)
         if self.route.binding.method.client_streaming:
             return messages
         first = await anext(messages, None)
         return self.bind(b"") if first is None else first
 
-    async def _read(self, socket: WebSocket) -> AsyncIterator[bytes]:
-        """Gives the client's messages until it has no more."""
+    async def requests(self, socket: WebSocket) -> AsyncIterator[bytes]:
+        """Gives the client's messages until it has no more.
+
+        Raises ClientGone if it leaves without saying so, StatusError for what is no message.
+        """
         is_raw = self.route.binder.is_raw
         while (message := await socket.receive()) != "":
             if message is None:

@@ -4,16 +4,22 @@ import asyncio
 import itertools
 import time
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from google.protobuf import duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 
-from gateway.transcoding import json_stream, streaming
+from gateway.transcoding import bindings, json_stream, streaming, websocket_call
 from gateway.transcoding.call_body import CallBody
 from gateway.transcoding.errors import StatusError
+from gateway.transcoding.http import ClientGone
+from gateway.transcoding.json_message import JsonReader
+from gateway.transcoding.request import RequestBinder, RequestHead
 from gateway.transcoding.streaming import Lookahead
-from tests.unit.gateway.protos import codec
+from gateway.transcoding.transport import Call
+from tests.unit.gateway.protos import codec, everything
 
 VALUES = [
     b'{"a": "]},\\"[{", "b": [1, {"c": "\\\\"}]}',
@@ -139,3 +145,30 @@ async def test_a_call_ends_with_its_body(taken):
     assert [b"1", b"2", None][:taken] == got
     await body.aclose()
     assert ended
+
+
+class Leaving:
+    """A WebSocket whose client sends some messages and leaves."""
+
+    def __init__(self, *messages: str) -> None:
+        self._messages = list(messages)
+
+    async def receive(self) -> str | None:
+        """Gives the next message."""
+        return self._messages.pop(0) if self._messages else None
+
+
+@pytest.mark.parametrize(("sent", "is_whole"), [(["{}", ""], True), (["{}"], False), ([], False)])
+async def test_half_an_upload_by_web_socket_is_none(sent, is_whole):
+    """A client that leaves without the empty text has not ended its messages."""
+    [binding] = [each for each in bindings.read(everything()) if each.method.name == "Chat"]
+    reader = JsonReader(codec=codec())
+    route: Any = SimpleNamespace(binding=binding, binder=RequestBinder(binding, reader))
+    head = RequestHead(segments=["v1", "chat"], query="", headers=[])
+    call = websocket_call.prepared(route, Call(path=binding.method.path), head, codec())
+    socket: Any = Leaving(*sent)
+    if is_whole:
+        assert [b""] == [message async for message in call.requests(socket)]
+    else:
+        with pytest.raises(ClientGone):
+            [message async for message in call.requests(socket)]
