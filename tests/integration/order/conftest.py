@@ -3,10 +3,11 @@
 All tests of a file share one; each takes products and people of its own.
 """
 
+import asyncio
 import base64
 import dataclasses
 import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,6 +15,7 @@ from typing import Any, TypeAlias
 from uuid import UUID
 
 import asyncpg
+import grpc
 import grpc.aio
 import jwt
 import pytest
@@ -36,6 +38,10 @@ Stub: TypeAlias = "order_service_pb2_grpc.OrderServiceAsyncStub"
 
 OK = "tok_ok"
 DECLINED = "tok_declined"
+
+_BUSY = (grpc.StatusCode.ABORTED, grpc.StatusCode.RESOURCE_EXHAUSTED)
+CROWDED = (*_BUSY, grpc.StatusCode.UNAVAILABLE)
+"""What a caller among many may be told before it gets its answer."""
 
 _KEY = Ed25519PrivateKey.generate()
 _PUBLIC = base64.urlsafe_b64encode(_KEY.public_key().public_bytes_raw()).rstrip(b"=").decode()
@@ -74,11 +80,28 @@ class Shop:
     stub: Stub
 
     async def place(
-        self, request: order_service_pb2.CreateOrderRequest, who: Person, *, seconds: float = 8
+        self,
+        request: order_service_pb2.CreateOrderRequest,
+        who: Person,
+        *,
+        seconds: float = 8,
+        despite: Collection[grpc.StatusCode] = _BUSY,
     ) -> order_pb2.Order:
-        """Calls CreateOrder and returns the order; raises AioRpcError."""
-        response = await self.stub.CreateOrder(request, metadata=who.metadata, timeout=seconds)
-        return response.order
+        """Calls CreateOrder and returns the order; raises AioRpcError.
+
+        After one with a code of `despite` it repeats the call, as clients do.
+        """
+        while True:
+            try:
+                response = await self.stub.CreateOrder(
+                    request, metadata=who.metadata, timeout=seconds
+                )
+            except grpc.aio.AioRpcError as error:
+                if error.code() not in despite:
+                    raise
+                await asyncio.sleep(0.1)
+            else:
+                return response.order
 
     async def orders_about(self, product_id: str) -> list[str]:
         """Returns the orders about a product."""

@@ -22,7 +22,6 @@ from tests.conftest import Eventually
 from tests.integration.order.conftest import (
     DECLINED,
     OK,
-    Person,
     Shop,
     Stub,
     create_order,
@@ -250,8 +249,8 @@ async def test_a_kill_between_two_commits_is_survived(
         async with process(settings, world, tmp_path / "log", failpoint=once) as (stub, child):
             shop = Shop(world=world, conn=conn, stub=stub)
             if previous is not None:
-                answers[previous.request_id] = await _answered(shop, previous, customer)
-                assert await _answered(shop, previous, customer) == answers[previous.request_id]
+                answers[previous.request_id] = await shop.place(previous, customer)
+                assert await shop.place(previous, customer) == answers[previous.request_id]
             if point:
                 once.write_text(f"{point}=kill")
                 previous = create_order(world.warehouse.add(stock=5))
@@ -262,17 +261,3 @@ async def test_a_kill_between_two_commits_is_survived(
     states = await conn.fetch("SELECT DISTINCT state FROM orders WHERE order_id = ANY($1)", orders)
     assert [row["state"] for row in states] == ["CONFIRMED"]
     assert [world.till.takings[order_id] for order_id in orders] == [1] * len(POINTS)
-
-
-async def _answered(
-    shop: Shop, request: order_service_pb2.CreateOrderRequest, who: Person
-) -> order_pb2.Order:
-    """Repeats a call as long as it is told that the first one is at work."""
-    async with asyncio.timeout(15):
-        while True:
-            try:
-                return await shop.place(request, who)
-            except grpc.aio.AioRpcError as error:
-                if error.code() is not grpc.StatusCode.ABORTED:
-                    raise
-            await asyncio.sleep(0.1)
