@@ -1,6 +1,7 @@
 """What the native transport's streams say on the wire, to a server that says what it is told."""
 
 import asyncio
+import struct
 from collections.abc import Callable
 
 import pytest
@@ -199,6 +200,37 @@ async def test_requests_within_the_windows() -> None:
         code = await _code(transport.stream(call("Chat", timeout=1), plenty()))
     sent = sum(len(frame.payload) for frame in heard if frame.kind == frames.DATA)
     assert (code_pb2.DEADLINE_EXCEEDED, 65_535, 4) == (code, sent, taken)
+
+
+async def test_requests_wait_for_the_network() -> None:
+    """However wide a server opens its windows, no more is taken than the network carries."""
+    largest = 2**31 - 1
+    settings = struct.pack(">HIHI", 4, largest, 5, 2**24 - 1)
+    greeting = frames.frame(frames.SETTINGS, 0, 0, settings)
+    greeting += frames.window_update(0, largest - 65_535)
+    is_over = asyncio.Event()
+
+    async def deaf(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(greeting)
+        await is_over.wait()
+        writer.close()
+
+    taken = 0
+
+    async def endless() -> Messages:
+        nonlocal taken
+        while taken < 1_000:
+            taken += 1
+            yield bytes(100_000)
+
+    server = await asyncio.start_server(deaf, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, opened("native", port) as transport:
+        code = await _code(transport.stream(call("Chat", timeout=2), endless()))
+        is_over.set()
+    assert code_pb2.DEADLINE_EXCEEDED == code
+    # Some megabytes are the system's, on both sides.
+    assert taken < 300
 
 
 async def test_certificates_renewed() -> None:

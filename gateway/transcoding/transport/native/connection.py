@@ -3,7 +3,7 @@
     connecting --SETTINGS--> open --GOAWAY | out of stream ids--> draining --last answer--> closed
                                `----------- lost | the peer's fault | silent -----------------'
 
-All that happens in one turn of the loop leaves in one write.
+What happens in one turn of the loop leaves in one write, unless it is much.
 """
 
 import asyncio
@@ -26,6 +26,8 @@ from gateway.transcoding.transport.native.peer_settings import PeerSettings
 from gateway.transcoding.transport.native.request_head import RequestHeads
 from gateway.transcoding.transport.native.streams import CONNECTION_WINDOW, Streams
 
+# What is gathered in one turn before the network is asked whether it takes more.
+_MAX_TURN: Final = 65_536
 # What may wait to be written before a peer that asks for answers is taken for hostile.
 _MAX_UNWRITTEN: Final = 8 * 1024 * 1024
 _PING_BYTES: Final = 8
@@ -48,6 +50,7 @@ class Connection(asyncio.Protocol):
         self._is_secure = is_secure
         self._transport: asyncio.Transport | None = None
         self._unwritten: list[bytes] = []
+        self._unwritten_bytes = 0
         self._reader = FrameReader()
         self._peer = PeerSettings()
         self._keepalive = Keepalive(self._loop, self._ping, self._lose)
@@ -138,11 +141,15 @@ class Connection(asyncio.Protocol):
         if not self._unwritten:
             self._loop.call_soon(self._flush)
         self._unwritten.append(data)
+        self._unwritten_bytes += len(data)
+        if self._unwritten_bytes >= _MAX_TURN:
+            self._flush()
 
     def _flush(self) -> None:
         if self._unwritten and self._transport is not None:
             self._transport.write(b"".join(self._unwritten))
         self._unwritten.clear()
+        self._unwritten_bytes = 0
 
     def _reply(self, data: bytes) -> None:
         """Writes what the peer has caused. Raises ConnectionFault if it never reads it."""

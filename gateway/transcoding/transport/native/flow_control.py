@@ -15,6 +15,10 @@ from gateway.transcoding.transport.native.frames import ConnectionFault
 
 DEFAULT_WINDOW: Final = 65_535
 MAX_WINDOW: Final = 2**31 - 1
+# A frame is not larger, whatever the peer takes: others wait for their turn.
+_MAX_FRAME_BYTES: Final = 65_536
+# After so much the network is asked whether it takes more.
+_BURST_BYTES: Final = 65_536
 
 
 def _nothing() -> None:
@@ -39,7 +43,7 @@ class _Sending:
 class Outflow:
     """The messages on their way to the peer."""
 
-    __slots__ = ("_initial", "_ready", "_streams", "_window", "is_held", "max_frame")
+    __slots__ = ("_initial", "_max_frame", "_ready", "_streams", "_window", "is_held")
 
     def __init__(self) -> None:
         self._window = DEFAULT_WINDOW
@@ -47,14 +51,18 @@ class Outflow:
         self._streams: dict[int, _Sending] = {}
         # Those of them that have something to send, and whose own window lets them.
         self._ready: OrderedDict[int, _Sending] = OrderedDict()
-        self.max_frame = frames.MAX_FRAME_BYTES
+        self._max_frame = frames.MAX_FRAME_BYTES
         self.is_held = False
         """Whether what goes by and by waits, the network being slower than the windows."""
 
+    def limit_frames(self, max_bytes: int) -> None:
+        """Takes another SETTINGS_MAX_FRAME_SIZE."""
+        self._max_frame = min(max_bytes, _MAX_FRAME_BYTES)
+
     def begin(self, stream_id: int, body: bytes) -> bytes:
-        """Gives the frames that may go now of all that a stream sends; the rest waits."""
+        """Gives the frames that may go now of all that a stream sends; `more` has the rest."""
         size = len(body)
-        if size <= self._window and size <= self._initial and size <= self.max_frame:
+        if size <= self._window and size <= self._initial and size <= self._max_frame:
             self._window -= size
             return frames.frame(frames.DATA, frames.END_STREAM, stream_id, body)
         self.open(stream_id)
@@ -65,7 +73,7 @@ class Outflow:
         self._streams[stream_id] = _Sending(self._initial)
 
     def put(self, stream_id: int, data: bytes, on_sent: Callable[[], None], *, ends: bool) -> bytes:
-        """Gives the frames that may go now of what a stream sends next.
+        """Gives the frames that may go now of what a stream sends next; `more` has the rest.
 
         `on_sent` is called when all has gone, which may be at once.
         """
@@ -78,11 +86,13 @@ class Outflow:
         return self.more()
 
     def more(self) -> bytes:
-        """Gives the frames that may go now, one a stream in turns."""
+        """Gives frames that may go now, one a stream in turns. To be asked until it gives none."""
         written: list[bytes] = []
-        while self._ready and self._window > 0 and not self.is_held:
+        burst = _BURST_BYTES
+        while self._ready and self._window > 0 and burst > 0 and not self.is_held:
             stream_id, sending = self._ready.popitem(last=False)
-            size = min(self._window, sending.window, self.max_frame, sending.left)
+            size = min(self._window, sending.window, self._max_frame, sending.left)
+            burst -= size
             written.append(self._next(stream_id, sending, size))
             if sending.left and sending.window > 0:
                 self._ready[stream_id] = sending

@@ -85,6 +85,7 @@ class Streams:
         now = self._outflow.put(exchange.stream_id, data, on_sent, ends=ends)
         if now:
             self._write(now)
+            self._write_more()
 
     def widen(self, exchange: Exchange, increment: int) -> None:
         """Lets the peer send so many more bytes."""
@@ -126,9 +127,10 @@ class Streams:
         self._next_id = stream_id + 2
         self._under_way[stream_id] = exchange
         block = self._requests.begin(exchange.path) + exchange.block
-        head = frames.headers(stream_id, block, self._outflow.max_frame)
+        head = frames.headers(stream_id, block, self._peer.max_frame_size)
         if exchange.body is not None:
             self._write(head + self._outflow.begin(stream_id, exchange.body))
+            self._write_more()
         else:
             self._write(head)
             self._outflow.open(stream_id)
@@ -179,7 +181,7 @@ class Streams:
             self._requests.limit(peer.header_table_size)
         self._peer = peer
         self._outflow.settle(peer.initial_window_size)
-        self._outflow.max_frame = peer.max_frame_size
+        self._outflow.limit_frames(peer.max_frame_size)
         self._write_more()
         self._open_waiting()
 
@@ -245,6 +247,5 @@ class Streams:
         return exchange
 
     def _write_more(self) -> None:
-        more = self._outflow.more()
-        if more:
+        while more := self._outflow.more():
             self._write(more)
