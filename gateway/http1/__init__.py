@@ -6,6 +6,7 @@ sends the HttpResponse it gives; knows nothing of what is served.
     server           listens, watches over time limits, drains
     endpoint         what all connections share
     connection       one connection: requests in order, one under way at a time
+      answering        the half of it that answers
       request_reader   bytes -> heads and bodies, by llhttp
       request_target   the four forms of a request target
       request_body     a body that is read while it arrives

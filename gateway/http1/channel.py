@@ -57,6 +57,14 @@ class Channel(asyncio.Protocol):
             now=now,
         )
 
+    def check(self, now: float) -> None:
+        """Ends what has taken too long."""
+        raise NotImplementedError
+
+    def drain(self) -> None:
+        """Ends the connection when nothing is under way on it, soon."""
+        raise NotImplementedError
+
     def abort(self) -> None:
         """Ends the connection at once, whatever is unsent."""
         self._transport.abort()

@@ -74,6 +74,7 @@ class RequestBody:
     def lose(self) -> None:
         """Takes note that no more will come: whoever reads on gets ClientGone."""
         self._is_lost = True
+        self.is_continue_due = False
         self._wake()
 
     def discard(self) -> int:

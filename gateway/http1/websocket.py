@@ -174,7 +174,8 @@ class WebSocketConnection(Channel):
         if not self._lost.done():
             self._lost.set_result(None)
         if self._speaking is not None:
-            self._speaking.cancel()
+            # Not before it has begun: what was made for it is its to end.
+            asyncio.get_running_loop().call_soon(self._speaking.cancel)
         super().resume_writing()
         self._endpoint.leave(self)
 

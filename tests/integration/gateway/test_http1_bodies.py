@@ -99,6 +99,23 @@ async def test_continue_is_said_when_the_body_is_wanted():
         assert b"HTTP/1.1 200 " == answer[:13]
 
 
+async def test_continue_is_not_said_amid_an_answer():
+    """A handler that reads after it has begun to answer reads what comes without being asked."""
+
+    async def read(request: HttpRequest):
+        async for piece in request.chunks():
+            yield piece
+
+    async with (
+        serving(lambda request: HttpResponse(status=200, body=read(request))) as served,
+        served.client() as client,
+    ):
+        await client.send(POST + b"expect: 100-continue\r\ncontent-length: 2\r\n\r\n")
+        assert b"HTTP/1.1 200 " == (await client.head())[:13]
+        await client.send(b"ab")
+        assert b"2\r\nab\r\n0\r\n\r\n" == await client.rest()
+
+
 @pytest.mark.parametrize("framing", [b"content-length: 300000", b"transfer-encoding: chunked"])
 async def test_a_body_that_nobody_reads_is_thrown_away(framing):
     """An answer before the end of the body arrives, and the next request is found after it."""
