@@ -53,7 +53,7 @@ _RENEW = """
 _RELEASE = """
     UPDATE orders
     SET lease_expires_at = NULL, next_attempt_at = clock_timestamp() + $3::interval
-    WHERE order_id = $1 AND fencing_token = $2
+    WHERE order_id = $1 AND fencing_token = $2 AND next_attempt_at IS NOT NULL
     RETURNING true
 """
 
@@ -145,7 +145,11 @@ class LeaseStore:
             raise LeaseLost
 
     async def release(self, lease: Lease, *, retry_in: timedelta = timedelta(0)) -> None:
-        """Gives the order to whoever takes it up next, after `retry_in`; nothing if it was lost."""
+        """Gives the order to whoever takes it up next, after `retry_in`.
+
+        Nothing if the lease was lost, or if the last step was committed after all, though who
+        wrote it was cut off and does not know.
+        """
         async with self._db.connection() as conn:
             released = await conn.fetchval(
                 _RELEASE, lease.order.order_id, lease.fencing_token, retry_in

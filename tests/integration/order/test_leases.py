@@ -91,6 +91,18 @@ async def test_a_lost_lease_does_not_free_the_order(db: Database) -> None:
     assert await LeaseStore(db, duration=LONG).acquire(order_id) is None
 
 
+async def test_a_settled_order_is_not_made_due_again(db: Database) -> None:
+    """Who was cut off in the order's last step, which was committed, does not wake the order."""
+    order_id = await placed(db)
+    leases = LeaseStore(db, duration=NO_TIME)
+    lease = await leases.acquire(order_id)
+    assert lease is not None
+    undoing = await leases.record(lease, lease.order.undo(Reason.TIMED_OUT))
+    await leases.record(undoing, undoing.order.undone(money_returned=False))
+    await leases.release(undoing)
+    assert await leases.acquire(order_id) is None
+
+
 async def test_a_person_s_change_ends_the_lease(db: Database) -> None:
     """Cancelling takes the order out of the hands of whoever works on it."""
     order_id = await placed(db)
