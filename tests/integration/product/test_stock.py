@@ -6,6 +6,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from prometheus_client import REGISTRY
 
 from services.mesh.errors import DomainError
 from services.mesh.ids import new_id
@@ -144,9 +145,15 @@ async def test_an_expired_order_may_reserve_again(parts: Parts):
     assert await parts.stock_of(product_id) == 0
 
 
+def swept() -> float:
+    """Returns how many expired reservations were put back so far."""
+    name = "souk_reservations_swept_total"
+    return REGISTRY.get_sample_value(name, {"state": "HELD"}) or 0.0
+
+
 async def test_a_sweep_puts_back_what_expired_and_nothing_else(parts: Parts):
-    """After a sweep the stock has the expired pieces; the next one comes when the next expire."""
-    product_id = await parts.product(stock=10)
+    """After a sweep the stock has the expired pieces, and each of them is counted once."""
+    product_id, before = await parts.product(stock=10), swept()
     for quantity, minutes in ((1, 1), (2, 3), (4, 5)):
         await parts.reservations.reserve(new_id(), {product_id: quantity}, minutes * MINUTE)
     seen = []
@@ -156,6 +163,7 @@ async def test_a_sweep_puts_back_what_expired_and_nothing_else(parts: Parts):
         assert await parts.stock.sweep() == 0
 
     assert seen == [(1, 4), (1, 6), (1, 10)]
+    assert swept() - before == 3
 
 
 async def test_a_sweep_forgets_nothing_that_came_meanwhile(parts: Parts):
