@@ -140,7 +140,7 @@ BREAKS: Mapping[str, Break] = {
     "answers_do_not_change": _answer(_bought, status=400, reason="OUT_OF_STOCK"),
     "other_bodies_are_refused": _answer(_bought, role="other body"),
     "nobody_read_anothers_data": _answer(_bought, call="GetOrder", user="somebody else"),
-    "last_items_were_sold_once": _note("last item", product="nobody's", buyers=100),
+    "last_items_were_sold_once": _note("last item", product="nobody's", buyers=100, alone=True),
     "sagas_end_in_time": _note("sagas ended", seconds=600),
     "outbox_drains_in_time": _note("outbox drained", seconds=None),
     "no_process_gives_up": _note("complaint", process="order", line="worker ended"),

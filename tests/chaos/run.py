@@ -132,6 +132,7 @@ async def _open_shop(
                 crowd=crowd,
                 dice=random.Random(plan.seed),  # noqa: S311 - repeatable
                 scale=plan.scale,
+                alone=plan.seconds is None or plan.lanes == 1,
             )
             await _inject(plan, scene, outcome)
             ended = await quiescence.sagas_ended(shop.sources, seconds=plan.settle_seconds)

@@ -16,7 +16,8 @@ from tests.chaos.world import World
 class Scene:
     """The running shop with its buyers, and dice of the fault's own.
 
-    `scale` shortens or lengthens what lasts: 1 in a long run, less in a short one.
+    `scale` shortens or lengthens what lasts: 1 in a long run, less in a short one. `alone`: whether
+    no other fault is injected meanwhile, so that a promised time can be held against it.
     """
 
     world: World
@@ -26,6 +27,7 @@ class Scene:
     crowd: Crowd
     dice: random.Random
     scale: float
+    alone: bool
 
     def with_dice(self, seed: str) -> Self:
         """Returns the scene with dice of its own, so that no other fault's throws count."""

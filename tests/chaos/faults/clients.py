@@ -114,7 +114,7 @@ async def hundred_buyers_for_the_last_item(scene: Scene) -> int:
             for user, key in zip(users, keys, strict=True)
         )
     )
-    scene.history.note("last item", product=product, buyers=_BUYERS)
+    scene.history.note("last item", product=product, buyers=_BUYERS, alone=scene.alone)
     return _BUYERS
 
 

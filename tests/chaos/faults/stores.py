@@ -21,7 +21,7 @@ async def redis_down(scene: Scene) -> int:
     async with scene.world.processes["redis"].down():
         await asyncio.sleep(scene.seconds(30))
     seconds = await drained(scene.world.sources, seconds=_DRAINED_SECONDS)
-    scene.history.note("outbox drained", seconds=seconds)
+    scene.history.note("outbox drained", seconds=seconds, alone=scene.alone)
     return 1
 
 
