@@ -23,6 +23,9 @@ _UINT32: Final = {"type": "integer", "format": "int64", "minimum": 0, "maximum":
 _NO_NUMBERS: Final = {"type": "string", "enum": ["NaN", "Infinity", "-Infinity"]}
 _FLOAT: Final = {"anyOf": [{"type": "number", "format": "float"}, _NO_NUMBERS]}
 _DOUBLE: Final = {"anyOf": [{"type": "number", "format": "double"}, _NO_NUMBERS]}
+# Of the 10,000 years of seconds (google/protobuf/duration.proto) all but the last 20;
+# `format: duration` is ISO's.
+_DURATION: Final = r"^-?([0-9]{1,11}|[12][0-9]{11}|3(0[0-9]|1[0-4])[0-9]{9})(\.[0-9]{1,9})?s$"
 _BOOL: Final = {"type": "boolean"}
 _STRING: Final = {"type": "string"}
 # Of either alphabet, padded or not.
@@ -55,12 +58,11 @@ _WELL_KNOWN: Final[dict[str, Schema]] = {
     "BoolValue": {"type": ["boolean", "null"]},
     "BytesValue": _BYTES | {"type": ["string", "null"]},
     "DoubleValue": {"anyOf": [*_DOUBLE["anyOf"], _NULL]},
-    # Up to 10,000 years of seconds (google/protobuf/duration.proto); `format: duration` is ISO's.
-    "Duration": {"type": "string", "pattern": r"^-?[0-9]{1,12}(\.[0-9]{1,9})?s$"},
+    "Duration": {"type": "string", "pattern": _DURATION},
     "Empty": {"type": "object"},
     "FieldMask": {
         "type": "string",
-        "pattern": r"^([a-z][A-Za-z0-9]*([.,][a-z][A-Za-z0-9]*)*)?$",
+        "pattern": r"^([A-Za-z][A-Za-z0-9]*([.,][A-Za-z][A-Za-z0-9]*)*)?$",
     },
     "FloatValue": {"anyOf": [*_FLOAT["anyOf"], _NULL]},
     "Int32Value": {"type": ["integer", "null"], "format": "int32"},
