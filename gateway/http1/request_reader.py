@@ -23,9 +23,8 @@ _LINE_END: Final = b"\r\n"
 _CARRIAGE_RETURN: Final = _LINE_END[0]
 _USUAL: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE")
 _METHODS: Final = {method.encode(): method for method in _USUAL}
-_HTTP_1_1: Final = b" HTTP/1.1"
-_HTTP_1_0: Final = b" HTTP/1.0"
-_VERSION_SIZE: Final = len(_HTTP_1_1)
+_HTTP_1_1: Final = b"HTTP/1.1"
+_HTTP_1_0: Final = b"HTTP/1.0"
 # The longest request line is a target, a method and a version.
 _LINE_SLACK: Final = 64
 # A chunk of one byte has five more; one that has more than eight is mostly something else.
@@ -34,7 +33,7 @@ _CHUNKED: Final = -1
 
 _is_method = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}").fullmatch
 _could_begin = re.compile(rb"\r\Z|[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}(?: [ -~]*)?(?:\r|\Z)").match
-_is_version = re.compile(rb" HTTP/[0-9]\.[0-9]").fullmatch
+_is_version = re.compile(rb"HTTP/[0-9]\.[0-9]").fullmatch
 _has_bare_line_feed = re.compile(rb"(?<!\r)\n").search
 _empty_lines = re.compile(rb"\A(?:\r\n)+")
 _upgrade_name = re.compile(rb"(?<=\r\n)upgrade(?=:)", re.IGNORECASE)
@@ -135,19 +134,20 @@ class RequestReader:
 
     def _read(self, head: bytes) -> None:
         line_end = head.find(_LINE_END)
-        space = head.find(b" ", 0, line_end)
-        version = head[line_end - _VERSION_SIZE : line_end]
+        if len(head) > self._limits.target_bytes:
+            self._check_size(line_end, len(head))
+        try:
+            token, target, version = head[:line_end].split(b" ")
+        except ValueError:
+            raise refusal.malformed("the request line") from None
         self.is_1_1 = version == _HTTP_1_1
         if not self.is_1_1 and version != _HTTP_1_0:
             raise refusal.version_not_supported() if _is_version(version) else refusal.malformed()
-        if len(head) > self._limits.target_bytes:
-            self._check_size(line_end, len(head))
-        method = _METHODS.get(head[:space])
-        target = head[space + 1 : line_end - _VERSION_SIZE]
+        method = _METHODS.get(token)
         if method is None:
-            method = _custom_method(head[: max(space, 0)])
+            method = _custom_method(token)
             # llhttp knows a list of methods. None of them but CONNECT changes how it reads.
-            head = b"GET" + head[space:]
+            head = b"GET" + head[len(token) :]
         self.method = method
         self._parse(head)
         self._check_host()

@@ -31,11 +31,11 @@ def is_host(value: bytes) -> bool:
 
 def read(target: bytes, method: str) -> tuple[str, str, bytes | None]:
     """Gives path, query, and the authority that replaces Host. Raises Refusal."""
-    if b" " in target or b"#" in target:
-        raise refusal.malformed("the request target")
     text = target.decode("latin-1")
+    if "#" in text:
+        raise refusal.malformed("the request target")
     authority = None
-    if not text.startswith("/"):
+    if text[:1] != "/":
         if text == ASTERISK and method == "OPTIONS":
             return ASTERISK, "", None
         found = _absolute(text)
