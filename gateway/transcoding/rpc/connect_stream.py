@@ -52,6 +52,9 @@ class _ConnectStream:
     def pieces(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         return chunks
 
+    def whole(self, body: bytes) -> bytes:
+        return body
+
     def read(self, flags: int, message: bytes) -> bytes:
         if flags & ~COMPRESSED:
             raise failed(code_pb2.INVALID_ARGUMENT, "an envelope has flags that are not known")

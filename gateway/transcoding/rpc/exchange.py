@@ -5,18 +5,21 @@ answer    envelope* end           messages as they come; the end tells how the c
 """
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
-from typing import Protocol
+from typing import Final, Protocol
 
 from gateway.transcoding import body
 from gateway.transcoding.body import Limits
 from gateway.transcoding.call_body import CallBody
 from gateway.transcoding.errors import Metadata, StatusError, too_slow
-from gateway.transcoding.http import Chunks, HttpRequest, HttpResponse
+from gateway.transcoding.http import Chunks, HttpRequest, HttpResponse, header
 from gateway.transcoding.rpc.endpoint import Endpoint
 from gateway.transcoding.rpc.envelope import EnvelopeReader
 from gateway.transcoding.rpc.failure import as_rpc, not_one_message
 from gateway.transcoding.transport import Call, ReplyStream
+
+_TOO_MANY: Final = 2
 
 
 class Dialect(Protocol):
@@ -24,6 +27,9 @@ class Dialect(Protocol):
 
     def pieces(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """Gives a request's body as envelopes."""
+
+    def whole(self, body: bytes) -> bytes:
+        """Does the same for a body that has arrived."""
 
     def read(self, flags: int, message: bytes) -> bytes:
         """Gives the wire bytes of an envelope's message. Raises StatusError."""
@@ -74,6 +80,9 @@ def failed(dialect: Dialect, error: StatusError) -> HttpResponse:
 
 
 async def _one_message(request: HttpRequest, dialect: Dialect, limits: Limits) -> bytes:
+    if request.body is not None and header(request.headers, b"content-encoding") is None:
+        # Nothing has to be waited for.
+        return _only(request.body, dialect, limits)
     found: list[bytes] = []
     try:
         async with asyncio.timeout(limits.read_seconds):
@@ -86,6 +95,16 @@ async def _one_message(request: HttpRequest, dialect: Dialect, limits: Limits) -
     if len(found) != 1:
         raise not_one_message(len(found))
     return found[0]
+
+
+def _only(whole: bytes, dialect: Dialect, limits: Limits) -> bytes:
+    reader = EnvelopeReader(limits.body_bytes)
+    found = list(itertools.islice(reader.feed(dialect.whole(whole)), _TOO_MANY))
+    if len(found) < _TOO_MANY:
+        reader.finish()
+    if len(found) != 1:
+        raise not_one_message(len(found))
+    return dialect.read(*found[0])
 
 
 async def _messages(request: HttpRequest, dialect: Dialect, limits: Limits) -> AsyncIterator[bytes]:

@@ -63,6 +63,9 @@ class _GrpcWeb:
     def pieces(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         return _from_text(chunks) if self._is_text else chunks
 
+    def whole(self, body: bytes) -> bytes:
+        return _decoded(body + b"=" * (-len(body) % _BASE64_GROUP)) if self._is_text else body
+
     def read(self, flags: int, message: bytes) -> bytes:
         if flags & ~COMPRESSED:
             raise failed(code_pb2.INTERNAL, "an envelope has flags that are not known")
