@@ -29,4 +29,4 @@ async def test_any_contract_keeps_its_document(tmp_path: Path) -> None:
 
         verdict = await judge.all_rounds(judge_round)
     assert verdict.operation_count == 17
-    assert verdict.operation_count == len(verdict.operations_with("2"))
+    assert verdict.answers.keys() - verdict.operations_with("200") <= {"POST /v1/untold"}
