@@ -14,7 +14,7 @@ from services.payment.repeatable import Repeatable
 from services.payment.sandbox_provider import SandboxProvider
 from services.payment.servicer import SERVICE, PaymentServicer
 from services.payment.settings import Settings
-from services.payment.store import DiscrepancyStore, PaymentStore, RecordStore
+from services.payment.store import DiscrepancyStore, PaymentStore, RecordStore, UnansweredStore
 from services.payment.worker import Reconciler, Resolver
 from services.payment.workflow import Payments, Reconciliation
 
@@ -32,7 +32,8 @@ async def build(settings: Settings, mesh: Mesh) -> AsyncIterator[App]:
             settings.provider_url, headers={"Authorization": authorization}
         ) as session,
     ):
-        store = PaymentStore(
+        store = PaymentStore(db, resolve_after=settings.resolve_after)
+        unanswered = UnansweredStore(
             db, resolve_after=settings.resolve_after, patience=settings.give_up_after
         )
         provider = SandboxProvider(
@@ -52,7 +53,9 @@ async def build(settings: Settings, mesh: Mesh) -> AsyncIterator[App]:
             grace=settings.reconcile_grace,
             patience=settings.give_up_after,
         )
-        resolver = Resolver(store=store, payments=payments, interval=settings.resolve_interval)
+        resolver = Resolver(
+            unanswered=unanswered, payments=payments, interval=settings.resolve_interval
+        )
         reconciler = Reconciler(
             discrepancies=discrepancies,
             reconciliation=reconciliation,

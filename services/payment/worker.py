@@ -9,7 +9,7 @@ from prometheus_client import Gauge
 from services.mesh import backoff
 from services.mesh.errors import DomainError
 from services.payment.domain import DiscrepancyType
-from services.payment.store import DiscrepancyStore, Due, PaymentStore
+from services.payment.store import DiscrepancyStore, Due, UnansweredStore
 from services.payment.workflow import Payments, Reconciliation
 
 _log = structlog.get_logger(__name__)
@@ -32,8 +32,10 @@ _BATCH = 8
 class Resolver:
     """Looks for unanswered operations every `interval`. Several processes may do so at once."""
 
-    def __init__(self, *, store: PaymentStore, payments: Payments, interval: timedelta) -> None:
-        self._store = store
+    def __init__(
+        self, *, unanswered: UnansweredStore, payments: Payments, interval: timedelta
+    ) -> None:
+        self._unanswered = unanswered
         self._payments = payments
         self._interval = interval
 
@@ -43,7 +45,7 @@ class Resolver:
 
     async def _resolve_due(self) -> None:
         while True:
-            while due := await self._store.claim_due(_BATCH):
+            while due := await self._unanswered.claim_due(_BATCH):
                 async with asyncio.TaskGroup() as tasks:
                     for each in due:
                         tasks.create_task(self._resolve(each))
@@ -56,15 +58,16 @@ class Resolver:
         try:
             payment = await ask(due.payment_id)
         except DomainError as error:
-            # It is due again later, or left to the reconciliation.
             _log.warning("payment unresolved", payment_id=payment_id, error=error.message)
+            if due.is_overdue:
+                await self._unanswered.put_off(due.payment_id)
         except Exception:  # noqa: BLE001 - a payment that fails must not keep the others waiting
             _log.exception("payment can't be resolved", payment_id=payment_id)
         else:
             _log.info("payment resolved", payment_id=payment_id, state=payment.state)
 
     async def _measure(self) -> None:
-        unanswered = await self._store.unanswered()
+        unanswered = await self._unanswered.figures()
         _UNANSWERED.set(unanswered.count)
         _UNANSWERED_SECONDS.set(unanswered.seconds)
         _LEFT_ALONE.set(unanswered.left_alone)

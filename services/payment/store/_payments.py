@@ -4,11 +4,11 @@ A payment is changed under the lock of its row, by a function that knows the rul
 
     await store.change(payment_id, lambda payment, at: payment.capture(at=at))
 
-No transaction is open while the provider is asked. What is PENDING is found again by `claim_due`.
+No transaction is open while the provider is asked. What is PENDING is found again by
+`UnansweredStore`.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -78,75 +78,13 @@ _INSERT_TRANSACTION = """
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 """
 
-_CLAIM_DUE = """
-    UPDATE payments SET
-        resolve_tries = resolve_tries + 1,
-        resolve_at = clock_timestamp()
-            + least($2::interval * power(2, least(resolve_tries, 16)), $3::interval)
-    WHERE payment_id IN (
-        SELECT payment_id FROM payments WHERE resolve_at <= clock_timestamp()
-        ORDER BY resolve_at LIMIT $1 FOR UPDATE SKIP LOCKED
-    )
-    RETURNING payment_id, update_time <= clock_timestamp() - $4::interval AS is_overdue
-"""
-
-# In the end it is left to the reconciliation: never due again by itself.
-_PUT_OFF = """
-    UPDATE payments SET resolve_at = CASE
-        WHEN update_time > clock_timestamp() - $2::interval THEN clock_timestamp() + $3::interval
-        ELSE 'infinity'
-    END
-    WHERE payment_id = $1 AND open_key IS NOT NULL
-"""
-
-_UNANSWERED = """
-    SELECT count(*) AS count, count(*) FILTER (WHERE resolve_at = 'infinity') AS left_alone,
-        coalesce(extract(epoch FROM clock_timestamp() - min(update_time)), 0)::float8 AS seconds
-    FROM payments WHERE resolve_at IS NOT NULL
-"""
-
-_LONGEST_WAIT = timedelta(seconds=30)
-_PUT_OFF_FOR = timedelta(hours=1)
-_LEFT_ALONE_AFTER = timedelta(days=1)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Due:
-    """A payment to be resolved; `is_overdue`: its operation has been open for too long."""
-
-    payment_id: UUID
-    is_overdue: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unanswered:
-    """Payments with an open operation: how many, and since how many seconds the oldest one.
-
-    `left_alone`: how many of them are left to the reconciliation.
-    """
-
-    count: int
-    left_alone: int
-    seconds: float
-
 
 class PaymentStore:
-    """Payments.
+    """Payments. `resolve_after`: how long after an operation begins it is due to be resolved."""
 
-    `resolve_after`: how long after an operation begins it is due to be resolved; `patience`: how
-    long it may be without an answer.
-    """
-
-    def __init__(
-        self,
-        db: Database,
-        *,
-        resolve_after: timedelta,
-        patience: timedelta = timedelta(minutes=15),
-    ) -> None:
+    def __init__(self, db: Database, *, resolve_after: timedelta) -> None:
         self._db = db
         self._resolve_after = resolve_after
-        self._patience = patience
 
     async def now(self) -> datetime:
         """Returns the time by the database's clock."""
@@ -212,31 +150,6 @@ class PaymentStore:
         async with self._db.connection() as conn:
             payment, _ = await _load(conn, _LOAD_OWN_ORDER, order_id, owner)
         return payment
-
-    async def claim_due(self, limit: int) -> list[Due]:
-        """Returns payments whose operation should have been answered, and leases them.
-
-        They are due again later, each time after twice the time.
-        """
-        async with self._db.connection() as conn:
-            rows = await conn.fetch(
-                _CLAIM_DUE, limit, self._resolve_after, _LONGEST_WAIT, self._patience
-            )
-        return [Due(**row) for row in rows]
-
-    async def put_off(self, payment_id: UUID) -> None:
-        """Has the open operation of a payment be due in an hour, and after a day never again.
-
-        Whoever asks for the operation can bring it to its end all the same.
-        """
-        async with self._db.connection() as conn:
-            await conn.execute(_PUT_OFF, payment_id, _LEFT_ALONE_AFTER, _PUT_OFF_FOR)
-
-    async def unanswered(self) -> Unanswered:
-        """Returns how many payments wait for the provider, and since when."""
-        async with self._db.connection() as conn:
-            (row,) = await conn.fetch(_UNANSWERED)
-        return Unanswered(**row)
 
     async def _insert(self, conn: Connection, payment: Payment) -> bool:
         """Returns False, and writes nothing, when the order has a payment."""

@@ -102,20 +102,15 @@ class Payments:
         return await self._settle(payment, operation, outcome)
 
     async def give_up(self, payment_id: UUID) -> Payment:
-        """Sees to it that an operation which has no answer for long is not asked about for ever.
+        """Brings an operation to its end that has had no answer for long.
 
         An authorization that the provider has not seen is voided: its order was given up long ago.
-        Of anything else the provider alone can say what became of it: if it still does not, it is
-        put off, and in the end left to the reconciliation. Raises PaymentNotFound.
+        Of anything else the provider alone can say what became of it. Raises PaymentNotFound.
         """
         payment = await self._store.get(payment_id)
-        try:
-            if payment.open and payment.open.type is TransactionType.AUTHORIZE:
-                await self._look_up_or_overtake(payment, payment.open)
-            return await self.resolve(payment_id)
-        except ProviderUnavailable:
-            await self._store.put_off(payment_id)
-            raise
+        if payment.open and payment.open.type is TransactionType.AUTHORIZE:
+            await self._look_up_or_overtake(payment, payment.open)
+        return await self.resolve(payment_id)
 
     async def adopt(self, payment_id: UUID, operation: ProviderOperation) -> Payment:
         """Writes down what the provider has done without being asked from here.

@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 import aiohttp
@@ -28,21 +29,30 @@ from services.mesh.settings import MeshSettings
 from services.payment.domain import PaymentNotFound, ProviderUnavailable, SignatureInvalid
 from services.payment.sandbox_provider import SandboxProvider
 from services.payment.settings import Settings
-from services.payment.store import PaymentStore
+from services.payment.store import PaymentStore, UnansweredStore
+from services.payment.worker import Resolver
 from services.payment.workflow import Payments
 from souk.payment.v1 import payment_pb2
 from souk.payment.v1 import payment_service_pb2 as pb
 from souk.payment.v1.payment_service_pb2_grpc import PaymentServiceStub
+from tests.cancellation import end
 
 from .conftest import API_KEY, WEBHOOK_SECRET, Sandbox, Shop, authorize_request, support
 
 CHARGED = "tok_charge_then_timeout"
 
+_AGE = """
+    UPDATE payments SET resolve_at = now(), resolve_tries = 0,
+        update_time = now() - $2::text::interval
+    WHERE payment_id = $1
+"""
+
 _DUE = """
     SELECT CASE
         WHEN resolve_at = 'infinity' THEN 'never'
         WHEN resolve_at > now() + interval '50 minutes' THEN 'in an hour'
-        ELSE 'soon'
+        WHEN resolve_tries > 0 THEN 'soon'
+        ELSE 'now'
     END FROM payments WHERE payment_id = $1
 """
 
@@ -120,7 +130,7 @@ async def test_workers_share_the_work(shop: Shop, settings: Settings):
     """What another is at work on is left out, and what was leased once is not leased again."""
     order, payment_id = await authorize_unknown(shop, "tok_hang")
     async with database.pool(settings.database_url.reveal()) as db:
-        store = PaymentStore(db, resolve_after=timedelta(minutes=1))
+        store = UnansweredStore(db, resolve_after=timedelta(minutes=1), patience=timedelta(hours=1))
         async with db.transaction() as conn:
             lock = "SELECT FROM payments WHERE payment_id = $1 FOR UPDATE"
             await conn.execute(lock, UUID(payment_id))
@@ -134,43 +144,43 @@ async def test_workers_share_the_work(shop: Shop, settings: Settings):
 
 
 async def test_a_silent_provider_is_not_asked_for_ever(
-    shop: Shop, sandbox: Sandbox, settings: Settings
+    shop: Shop, sandbox: Sandbox, settings: Settings, eventually
 ):
     """After minutes it is asked hourly, after a day no more; whoever wants the answer gets it."""
     order = shop.order()
     payment_id = UUID((await shop.authorize(order=order)).payment_id)
     headers = {"Authorization": f"Bearer {API_KEY}"}
-    due = []
     async with (
         database.pool(settings.database_url.reveal()) as db,
         aiohttp.ClientSession(sandbox.url, headers=headers) as session,
         db.connection() as conn,
     ):
-        store = PaymentStore(db, resolve_after=timedelta(0))
         second = timedelta(seconds=1)
         provider = SandboxProvider(session, timeout=second, lookup_timeout=second)
+        unanswered = UnansweredStore(db, resolve_after=second, patience=15 * 60 * second)
+        resolver = Resolver(
+            unanswered=unanswered,
+            payments=Payments(store=PaymentStore(db, resolve_after=second), provider=provider),
+            interval=second / 20,
+        )
+
+        async def is_due(when: str) -> bool:
+            return bool(await conn.fetchval(_DUE, payment_id) == when)
+
         os.kill(sandbox.pid, signal.SIGSTOP)
+        resolving = asyncio.create_task(resolver.run())
         try:
             with pytest.raises(ProviderUnavailable):
                 await shop.capture(str(payment_id))
-            for age in ("10 minutes", "20 minutes", "2 days"):
-                await conn.execute(
-                    "UPDATE payments SET resolve_at = now(),"
-                    " update_time = now() - $2::text::interval WHERE payment_id = $1",
-                    payment_id,
-                    age,
-                )
-                (claimed,) = [x for x in await store.claim_due(100) if x.payment_id == payment_id]
-                if claimed.is_overdue:
-                    with pytest.raises(ProviderUnavailable):
-                        await Payments(store=store, provider=provider).give_up(payment_id)
-                due.append(await conn.fetchval(_DUE, payment_id))
+            for age, when in (("10 min", "soon"), ("20 min", "in an hour"), ("2 d", "never")):
+                await conn.execute(_AGE, payment_id, age)
+                await eventually(partial(is_due, when))
         finally:
             os.kill(sandbox.pid, signal.SIGCONT)
-        unanswered = await store.unanswered()
+            await end([resolving])
+        figures = await unanswered.figures()
 
-    assert due == ["soon", "in an hour", "never"]
-    assert (unanswered.left_alone, unanswered.seconds > 86400) == (1, True)
+    assert (figures.left_alone, figures.seconds > 86400) == (1, True)
     assert (await shop.capture(str(payment_id))).state == payment_pb2.PAYMENT_STATE_CAPTURED
 
 
