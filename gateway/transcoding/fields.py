@@ -4,7 +4,7 @@ A field answers to its proto name and to its JSON name (proto3 JSON mapping). In
 named by its proto path as services name it: `items[0].quantity`.
 """
 
-from functools import cache
+from functools import lru_cache
 from typing import Final
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, OneofDescriptor
@@ -40,7 +40,11 @@ GIVEN_TWICE: Final = "is given twice"
 """What `Claims.take` says of a field that is claimed already."""
 
 
-@cache
+# What a descriptor says costs more to ask than to remember; bounded, since contracts may change.
+_remembered = lru_cache(maxsize=16_384)
+
+
+@_remembered
 def by_name(message: Descriptor) -> dict[str, FieldDescriptor]:
     """Maps both names of every field; the dict is shared, do not change it."""
     named = {field.json_name: field for field in message.fields}
@@ -66,22 +70,26 @@ def dotted(path: FieldPath) -> str:
     return ".".join(field.name for field in path)
 
 
+@_remembered
 def is_map(field: FieldDescriptor) -> bool:
     """Says whether the field is a map."""
     message = field.message_type
     return message is not None and bool(message.GetOptions().map_entry)
 
 
+@_remembered
 def is_well_known(field: FieldDescriptor) -> bool:
     """Says whether the field's message has a JSON form of its own."""
     return field.message_type is not None and field.message_type.full_name in WELL_KNOWN
 
 
+@_remembered
 def is_text(field: FieldDescriptor) -> bool:
     """Says whether the field is one string."""
     return field.type == FieldDescriptor.TYPE_STRING and not field.is_repeated
 
 
+@_remembered
 def oneof(field: FieldDescriptor) -> OneofDescriptor | None:
     """Gives the oneof a field shares with others; None for proto3 `optional`, which is alone."""
     containing = field.containing_oneof

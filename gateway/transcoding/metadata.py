@@ -35,7 +35,7 @@ _DENIED: Final = re.compile(
     r"|user-agent|traceparent|tracestate|x-request-id|cf-.*|true-client-ip|x-client-.*"
     r"|x-(?:amzn-oidc|anonymous|authenticated|consumer|credential|goog|ms-client|remote)-.*"
 )
-# gRPC over HTTP/2: Header-Name.
+# gRPC over HTTP/2: Header-Name. An ASCII-Value is ASCII that is printable, spaces included.
 _KEY: Final = re.compile(r"[0-9a-z_.\-]+")
 _HIDDEN: Final = re.compile(r"grpc-.*|content-type|user-agent|date|server|traceparent")
 
@@ -60,12 +60,7 @@ def from_headers(headers: Headers, denied: re.Pattern[str] | None = None) -> Met
 def forwarded(name: bytes, value: bytes) -> Metadata:
     """Gives the metadata of one of FORWARDED; none if gRPC could not carry it."""
     text = value.decode("latin-1")
-    return ((name.decode(), text),) if _is_value(text) else ()
-
-
-def _is_value(text: str) -> bool:
-    """Says whether this is an ASCII-Value of gRPC over HTTP/2."""
-    return text.isascii() and text.isprintable()
+    return ((name.decode(), text),) if text.isascii() and text.isprintable() else ()
 
 
 def is_denied(key: str, denied: re.Pattern[str] | None = None) -> bool:
@@ -82,7 +77,7 @@ def read_value(name: str, key: str, text: str) -> str | bytes:
             return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
         except (binascii.Error, ValueError):
             raise refuse(name, "expected base64") from None
-    if not _is_value(text):
+    if not (text.isascii() and text.isprintable()):
         raise refuse(name, "expected printable ASCII")
     return text
 

@@ -142,14 +142,18 @@ class RequestBinder:
                 raise refuse("", f"nested deeper than {json_text.MAX_DEPTH}") from None
         return wire
 
-    def _bound_values(self, head: RequestHead) -> Iterator[tuple[FieldPath, str, Any]]:
+    def _bound_values(self, head: RequestHead) -> list[tuple[FieldPath, str, Any]]:
+        """Gives what the path and the headers bind: the field, its name in errors, its value."""
+        found: list[tuple[FieldPath, str, Any]] = []
         for variable, path, at in self._variables:
             try:
                 text = variable.value(head.segments, self._decoding)
-                yield path, at, scalars.from_text(path[-1], text)
+                found.append((path, at, scalars.from_text(path[-1], text)))
             except (BadEscape, BadValue) as error:
                 raise refuse(at, str(error)) from None
-        yield from self._header_values(head.headers)
+        if self._header_fields:
+            found += self._header_values(head.headers)
+        return found
 
     def _header_values(self, headers: Headers) -> Iterator[tuple[FieldPath, str, str]]:
         for name, each in self._header_fields:

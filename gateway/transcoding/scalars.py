@@ -37,13 +37,7 @@ def from_json(field: FieldDescriptor, value: object) -> Scalar:
 
 def from_text(field: FieldDescriptor, text: str) -> Scalar:
     """Reads text. Raises BadValue."""
-    if field.type == FieldDescriptor.TYPE_BOOL:
-        if text not in ("true", "false"):
-            raise BadValue("expected true or false")
-        return text == "true"
-    if field.type == FieldDescriptor.TYPE_ENUM and _INTEGER.fullmatch(text):
-        return _integer(-(2**31), 2**31, int(text))
-    return _JSON[field.type](field, text)
+    return _TEXT[field.type](field, text)
 
 
 def check_text(text: str) -> str:
@@ -183,4 +177,23 @@ _JSON: Final[dict[int, Callable[[FieldDescriptor, Any], Scalar]]] = {
     FieldDescriptor.TYPE_STRING: _read_string,
     FieldDescriptor.TYPE_UINT32: _UINT32,
     FieldDescriptor.TYPE_UINT64: _UINT64,
+}
+
+
+def _bool_of_text(_: FieldDescriptor, text: str) -> bool:
+    if text not in ("true", "false"):
+        raise BadValue("expected true or false")
+    return text == "true"
+
+
+def _enum_of_text(field: FieldDescriptor, text: str) -> int:
+    if _INTEGER.fullmatch(text):
+        return _integer(-(2**31), 2**31, int(text))
+    return _read_enum(field, text)
+
+
+_TEXT: Final[dict[int, Callable[[FieldDescriptor, Any], Scalar]]] = {
+    **_JSON,
+    FieldDescriptor.TYPE_BOOL: _bool_of_text,
+    FieldDescriptor.TYPE_ENUM: _enum_of_text,
 }
