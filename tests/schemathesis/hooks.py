@@ -26,6 +26,7 @@ from gateway.transcoding.bindings import WHOLE_MESSAGE, Binding
 from gateway.transcoding.descriptors import Descriptors
 
 _ANY_VERSION: Final = "*"
+_NDJSON: Final = "application/x-ndjson"
 
 _answers: defaultdict[str, Counter[int]] = defaultdict(Counter)
 
@@ -53,7 +54,7 @@ def _write_answers() -> None:
     Path(os.environ["SOUK_ANSWERS"]).write_text(json.dumps(_answers))
 
 
-@schemathesis.deserializer("application/x-ndjson")
+@schemathesis.deserializer(_NDJSON)
 def first_line(_: Any, response: Any) -> Any:
     """Gives the first message of a stream; the schema describes it as it does each."""
     return json.loads(response.content.partition(b"\n")[0])
@@ -75,8 +76,10 @@ def invalid_data_is_refused(ctx: Any, response: Any, case: Any) -> None:
 
 def _is_refused_in_band(response: Any) -> bool:
     """Says whether a stream that had begun ended with a failure."""
-    last = response.content.splitlines()[-1:]
-    return bool(last) and last[0].startswith(b'{"@type": "type.googleapis.com/google.rpc.Status"')
+    if response.headers.get("content-type") != [_NDJSON]:
+        return False
+    last = json.loads(response.content.splitlines()[-1])
+    return bool(last.get("@type") == "type.googleapis.com/google.rpc.Status")
 
 
 def _is_valid_when_respelled(case: Any) -> bool:
