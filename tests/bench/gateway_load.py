@@ -138,16 +138,20 @@ class Load:
 
     _clients: list[_Client]
 
+    async def warm(self, seconds: float) -> None:
+        """Lets time pass, until each connection has an answer. Raises WrongAnswer, TimeoutError."""
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            await self._pass(seconds)
+            while not all(client.latencies or client.refused for client in self._clients):
+                await self._pass(seconds)
+
     async def measure(self, seconds: float) -> Turn:
         """Measures for so long. Raises WrongAnswer, TimeoutError."""
         for client in self._clients:
             client.latencies.clear()
             client.refused = 0
         begin = time.perf_counter()
-        ended = [client.ended for client in self._clients]
-        done, _ = await asyncio.wait(ended, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        for each in done:
-            each.result()
+        await self._pass(seconds)
         passed = time.perf_counter() - begin
         latencies = sorted(each for client in self._clients for each in client.latencies)
         if not latencies:
@@ -161,6 +165,12 @@ class Load:
             client.is_stopping = True
         async with asyncio.timeout(_ANSWER_SECONDS):
             await asyncio.gather(*(client.ended for client in self._clients))
+
+    async def _pass(self, seconds: float) -> None:
+        ended = [client.ended for client in self._clients]
+        done, _ = await asyncio.wait(ended, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for each in done:
+            each.result()
 
 
 async def start(port: int, request: Request, expected: bytes, connections: int) -> Load:

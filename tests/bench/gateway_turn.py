@@ -74,7 +74,7 @@ async def measure(
     server, case = contender.server, contender.case
     backend.reply(case.answer.SerializeToString())
     load = await gateway_load.start(server.port, case.request, contender.body, connections)
-    await load.measure(_WARMUP_SECONDS)
+    await load.warm(_WARMUP_SECONDS)
     begin, own = server.cpu_seconds(), time.process_time()
     turn = await load.measure(seconds)
     own = time.process_time() - own
