@@ -10,7 +10,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -36,7 +36,7 @@ _REFUSED: Final = Counter(
 @dataclass(slots=True, kw_only=True)
 class _Method:
     priority: Priority.ValueType
-    usual: UsualTime = field(default_factory=UsualTime)
+    usual: UsualTime
 
 
 class GuardedTransport:
@@ -90,7 +90,8 @@ class GuardedTransport:
         method = self._methods.get(call.path)
         if method is None:
             priority = self._priorities.get(call.path, Priority.PRIORITY_NORMAL)
-            method = self._methods[call.path] = _Method(priority=priority)
+            usual = UsualTime(call.timeout_seconds)
+            method = self._methods[call.path] = _Method(priority=priority, usual=usual)
         if not self._limit.admits(method.priority):
             seconds = random.uniform(*_COME_BACK_SECONDS)  # noqa: S311  # spreads load
             raise self._refusal(

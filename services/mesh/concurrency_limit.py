@@ -1,7 +1,8 @@
 """How many calls a process serves at once: as many as it can without making them wait.
 
     a window         a tenth of a second, and at least 20 calls that ended in it
-    a slow call      took longer than 4 times what is usual for its RPC, and 0.1 s more
+    a slow call      took longer than 4 times what is usual for its RPC, and its patience more
+    its patience     a quarter of the RPC's deadline, 0.1 s at least
     most are slow    the limit falls by a quarter, from what was really served at once
     few are slow     the limit grows, if it was nearly reached
 
@@ -20,7 +21,8 @@ from souk.mesh.v1.policy_pb2 import Priority
 _WINDOW_SECONDS: Final = 0.1
 _WINDOW_CALLS: Final = 20
 _SLOW_FACTOR: Final = 4.0
-_SLOW_SECONDS: Final = 0.1
+_LEAST_PATIENCE_SECONDS: Final = 0.1
+_PATIENCE: Final = 0.25
 _FALL: Final = 0.75
 _GROWTH: Final = 0.05
 _NEARLY: Final = 0.8
@@ -37,12 +39,14 @@ _SHARES: Final = {
 
 
 class UsualTime:
-    """How long an RPC usually takes, in seconds."""
+    """How long an RPC usually takes, in seconds, and how long it may take and not be slow."""
 
-    __slots__ = ("seconds",)
+    __slots__ = ("_patience", "seconds")
 
-    def __init__(self) -> None:
+    def __init__(self, deadline: float | None = None) -> None:
+        """`deadline` is the RPC's own, in seconds."""
         self.seconds: float | None = None
+        self._patience = max(_LEAST_PATIENCE_SECONDS, (deadline or 0.0) * _PATIENCE)
 
     def learn(self, seconds: float) -> None:
         """Take a call into account: a quicker one at once, a slower one little by little."""
@@ -50,6 +54,10 @@ class UsualTime:
             self.seconds = seconds
         else:
             self.seconds += (seconds - self.seconds) * _DRIFT
+
+    def is_exceeded_by(self, seconds: float) -> bool:
+        """Say whether a call that took so long was slow."""
+        return seconds > (self.seconds or 0.0) * _SLOW_FACTOR + self._patience
 
 
 class ConcurrencyLimit:
@@ -96,8 +104,7 @@ class ConcurrencyLimit:
             usual.learn(seconds)
         self._under_way -= 1
         self._ended += 1
-        # Learnt above if it was not known.
-        self._slow += seconds > (usual.seconds or 0.0) * _SLOW_FACTOR + _SLOW_SECONDS
+        self._slow += usual.is_exceeded_by(seconds)
         if self._ended >= _WINDOW_CALLS and self._clock() >= self._window_end:
             self._adapt()
             self._begin_window()

@@ -39,7 +39,7 @@ def admission(limit: ConcurrencyLimit) -> Interceptor:
     def interceptor(method: Method, handler: Handler) -> Handler:
         shed = _SHED.labels(method.service, method.name)
         priority = method.priority
-        usual = UsualTime()
+        usual = UsualTime(method.deadline)
         takes_room = method.kind == "unary"
 
         async def handle(request: Any, context: Context) -> Any:

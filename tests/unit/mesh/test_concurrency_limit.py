@@ -86,6 +86,15 @@ def test_an_rpc_that_is_slow_by_nature_is_no_overload(process: Process):
     assert 100 == process.limit.limit
 
 
+def test_an_rpc_that_may_take_long_is_slow_only_later(process: Process):
+    """A call is not slow before a quarter of its RPC's deadline is over, on top of the usual."""
+    patient = UsualTime(deadline=4 * SLOW)
+    process.serve(1, QUICK, patient)
+    for _ in range(20):
+        process.serve(60, SLOW, patient)
+    assert 100 == process.limit.limit
+
+
 def test_an_rpc_may_become_slower_for_good(process: Process):
     """A time that has become usual is learnt while the process has little to do."""
     for _ in range(3000):
