@@ -113,7 +113,7 @@ class JsonReader:
     ) -> None:
         if isinstance(bound, Mapping):
             self.read_message(getattr(message, field.name), value, at, bound, depth + 1)
-        elif self._read_scalar(field, value, at) != bound:
+        elif not _is_same(self._read_scalar(field, value, at), bound):
             raise refuse(at, "differs from the value bound by the path or a header")
 
     def _read_list(
@@ -203,6 +203,11 @@ def _store(store: Callable[..., None], *arguments: Any) -> None:
 def _bound_members(by_name: Mapping[str, FieldDescriptor], bound: Bound) -> dict[str, str]:
     groups = {name: fields.oneof(by_name[name]) for name in bound}
     return {group.name: name for name, group in groups.items() if group is not None}
+
+
+def _is_same(value: object, bound: object) -> bool:
+    # A NaN is not equal to itself, but the same value all the same.
+    return value == bound or (value != value and bound != bound)  # noqa: PLR0124  # as just said
 
 
 def takes_null(field: FieldDescriptor) -> bool:

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.transcoding import json_text
 from gateway.transcoding.errors import StatusError
+from gateway.transcoding.json_message import JsonReader
 from tests.unit.gateway.protos import bound, codec, everything
 from tests.unit.gateway.test_request_binding import refused
 
@@ -282,3 +284,12 @@ def test_every_float_survives(bits):
     assert number == pytest.approx(read(text).get("float", 0.0), rel=1e-6)
     again.float = json.loads(text)["float"]
     assert struct.pack("<f", number) == struct.pack("<f", again.float)
+
+
+def test_a_bound_nan_may_stand_in_the_body_again():
+    """What the path binds may be said again, NaN too, though it is not equal to itself."""
+    reader = JsonReader(codec=codec())
+    message = everything().message_class("test.v1.Everything")()
+    reader.read_message(message, json_text.parse(b'{"float": "NaN"}'), "", {"float": math.nan})
+    with pytest.raises(StatusError):
+        reader.read_message(message, json_text.parse(b'{"float": 1}'), "", {"float": math.nan})
