@@ -86,6 +86,12 @@ DEVIATIONS: Final = (
         (("POST /v1/enums/KIND_ONE/true", '{"kind":1}'),),
     ),
     _row(
+        "JSON name of a bound choice", 1, 200, 400,
+        "Envoy looks in the body for the message that the path enters by its proto name alone, and "
+        "takes its JSON name for another member of the oneof",
+        (("POST /v1/chosen/a", '{"choiceChild":{"number":1}}'),),
+    ),
+    _row(
         "body where none is declared", 1, 400, 200,
         "Envoy reads a body that no binding declares",
         (("GET /v1/everything", '{"text":"a"}'), ("GET /v1/everything", "{}")),

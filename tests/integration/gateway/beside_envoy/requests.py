@@ -185,6 +185,9 @@ def _drop(draw: st.DrawFn, value: dict[str, Any], made: Parts) -> None:
         inside: Any = value
         *steps, last = _resolve(made.bound.input, name)
         for step in steps:
+            is_renamed = step.name not in inside and step.json_name in inside
+            if step.containing_oneof is not None and is_renamed:
+                made.traits.add("JSON name of a bound choice")
             inside = inside.get(step.name, inside.get(step.json_name, {}))
         for each in {last.name, last.json_name} & inside.keys():
             if again:
