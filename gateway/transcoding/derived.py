@@ -17,6 +17,8 @@ Step = Callable[[Any, BaseException | None], T]
 class Derived(asyncio.Future[T]):
     """Has what the steps make of the source's outcome. Cancelled with it, without a step."""
 
+    __slots__ = ("_source", "_steps")
+
     def __init__(self, source: asyncio.Future[Any], step: Step[T]) -> None:
         super().__init__(loop=source.get_loop())
         self._source = source

@@ -19,10 +19,11 @@ from gateway.transcoding.errors import Headers, Metadata, refuse, too_large
 MAX_BYTES: Final = 7 * 1024
 """Servers take 8 KiB by default, of which some is the gateway's own."""
 
-FORWARDED: Final = frozenset(
-    {b"authorization", b"last-event-id", b"traceparent", b"tracestate", b"x-request-id"}
-)
-"""The header fields that are metadata by their own names."""
+FORWARDED: Final = {
+    key.encode(): key
+    for key in ("authorization", "last-event-id", "traceparent", "tracestate", "x-request-id")
+}
+"""The header fields that are metadata by their own names, and these names."""
 
 _IN: Final = b"grpc-metadata-"
 _OUT: Final = "grpc-metadata-"
@@ -49,7 +50,7 @@ def from_headers(headers: Headers, denied: re.Pattern[str] | None = None) -> Met
     metadata: list[tuple[str, str | bytes]] = []
     for name, value in headers:
         if name in FORWARDED:
-            metadata += forwarded(name, value)
+            metadata.extend(forwarded(name, value))
         elif name.startswith(_IN):
             key = name.removeprefix(_IN).decode("latin-1")
             if not is_denied(key, denied):
@@ -60,7 +61,7 @@ def from_headers(headers: Headers, denied: re.Pattern[str] | None = None) -> Met
 def forwarded(name: bytes, value: bytes) -> Metadata:
     """Gives the metadata of one of FORWARDED; none if gRPC could not carry it."""
     text = value.decode("latin-1")
-    return ((name.decode(), text),) if text.isascii() and text.isprintable() else ()
+    return ((FORWARDED[name], text),) if text.isascii() and text.isprintable() else ()
 
 
 def is_denied(key: str, denied: re.Pattern[str] | None = None) -> bool:

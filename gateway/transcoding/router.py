@@ -10,6 +10,7 @@ A verb counts only where a route registers it: without one, `/v1/things/a:b` is 
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, Generic, TypeVar
 
 from gateway.transcoding import percent
@@ -93,7 +94,7 @@ class Router(Generic[RouteT]):
         readings = self._readings(path)
         for verb, segments in readings:
             names = _literals(path, segments)
-            route = _first(self._root, names, 0, verb, lambda ends: _pick(ends, method))
+            route = _first(self._root, names, 0, verb, partial(_pick, method))
             if route is not None:
                 return Match(route=route, segments=segments)
         allow: set[str] = set()
@@ -129,7 +130,14 @@ def _first(
     `segments` are normalised, as literals are.
     """
     found: _Found | None = None
-    if depth == len(segments):
+    count = len(segments)
+    # As long as there is one way to go there is nothing to come back to.
+    while depth < count and node.one is None and not node.rest:
+        only = node.literals.get(segments[depth])
+        if only is None:
+            return None
+        node, depth = only, depth + 1
+    if depth == count:
         if verb in node.ends:
             found = take(node.ends[verb])
     else:
@@ -144,7 +152,7 @@ def _first(
     return found
 
 
-def _pick(methods: _Methods[RouteT], method: str) -> RouteT | None:
+def _pick(method: str, methods: _Methods[RouteT]) -> RouteT | None:
     route = methods.get(method)
     if route is None and method == "HEAD":
         # RFC 9110 section 9.3.2: HEAD is GET without the content.

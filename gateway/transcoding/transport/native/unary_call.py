@@ -24,6 +24,20 @@ from gateway.transcoding.transport.native.retry import Tries
 class UnaryCall(asyncio.Future[Reply]):
     """The answer to come. Cancelling it cancels the call."""
 
+    __slots__ = (
+        "_attempt",
+        "_body",
+        "_call",
+        "_config",
+        "_deadline",
+        "_dispatch",
+        "_fields",
+        "_metadata",
+        "_slot",
+        "_task",
+        "_tries",
+    )
+
     def __init__(self, dispatch: Dispatch, call: Call, request: bytes) -> None:
         """The call is made at once. Raises StatusError if no address can be reached."""
         super().__init__(loop=dispatch.loop)
