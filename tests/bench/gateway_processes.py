@@ -4,6 +4,7 @@ Load and backend need a core, too, and there are two: so all share both cores, f
 for two, and what is compared is what a request costs. A core carries as many requests a second as
 fit into its second of CPU time; with cores of their own, n processes carry n times that. The
 requests a second on the wall are printed beside it: there load and backend take their part.
+Each process has as many connections as the other, so that one does not answer larger batches.
 """
 
 import os
@@ -39,9 +40,13 @@ async def measure(
         for number in range(rounds):
             one, two = [
                 await gateway_turn.measure(
-                    each, backend, connections=_CONNECTIONS, seconds=seconds, number=number
+                    contender,
+                    backend,
+                    connections=_CONNECTIONS * workers,
+                    seconds=seconds,
+                    number=number,
                 )
-                for each in contenders
+                for workers, contender in zip(_WORKERS, contenders, strict=True)
             ]
             pairs.append((one, two))
     return pairs
@@ -49,7 +54,7 @@ async def measure(
 
 def report(pairs: Sequence[tuple[Sample, Sample]]) -> Iterator[str]:
     """Writes what was measured, and whether the target is reached."""
-    yield f"all on both cores, {_CONNECTIONS} connections, medians of {len(pairs)} rounds:"
+    yield f"all on both cores, {_CONNECTIONS} connections a process, {len(pairs)} rounds, medians:"
     titles = {"processes": 10, "req/s": 8, "CPU us": 8, "cores carry": 13, "busiest": 9}
     yield "".join(f"{title:>{width}}" for title, width in titles.items()) + "  cores busy"
     for workers, turns in zip(_WORKERS, zip(*pairs, strict=True), strict=True):
