@@ -24,6 +24,7 @@ from typing import Final
 import uvloop
 
 from services.local import ports
+from tests import envoy
 from tests.bench import (
     gateway_processes,
     gateway_report,
@@ -64,6 +65,10 @@ def main() -> None:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every turn's figures")
     options = parser.parse_args()
+    missing = envoy.unavailable()
+    if missing is not None and gateway_report.ENVOY in options.only:
+        print(f"without Envoy: {missing}")
+        options.only.remove(gateway_report.ENVOY)
     uvloop.run(_run(options))
 
 
