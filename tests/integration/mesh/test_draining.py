@@ -115,17 +115,18 @@ async def test_an_open_stream_is_ended_by_the_drain(folder: Path) -> None:
 
 async def test_the_drain_begins_by_not_being_ready(folder: Path, eventually: Eventually) -> None:
     """While it waits for others to notice, a draining server is not ready but still serves."""
-    server = Server(folder, drain_wait=timedelta(seconds=1))
+    server = Server(folder, drain_wait=timedelta(seconds=2))
     listening = await server.__aenter__()
     async with (
         calling(folder, listening) as stub,
         grpc.aio.insecure_channel(listening.probe_address) as probe,
     ):
         health: Any = health_pb2_grpc.HealthStub(probe)
+        await health.Check(health_pb2.HealthCheckRequest(), timeout=10)
         drain = asyncio.create_task(server.drain())
 
         async def is_not_ready() -> bool:
-            answer = await health.Check(health_pb2.HealthCheckRequest(), timeout=1)
+            answer = await health.Check(health_pb2.HealthCheckRequest(), timeout=5)
             return bool(answer.status == NOT_SERVING)
 
         await eventually(is_not_ready)
