@@ -218,6 +218,11 @@ async def test_killed_before_the_mark(
         finally:
             process.kill()
             await process.wait()
+        # Else the server would finish the statement of the dead, not knowing of its death.
+        await holder.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
     await holder.close()
     async with relaying(db, redis, unique):
 
