@@ -7,7 +7,6 @@ The limit is one for the process, the circuit one for each service (docs/decisio
 """
 
 import asyncio
-import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,16 +16,13 @@ from typing import Final
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from prometheus_client import Counter
 
-from gateway.transcoding.errors import StatusError
+from gateway.transcoding.errors import StatusError, code_name
 from gateway.transcoding.transport import Call, Messages, Reply, ReplyStream, Transport
 from services.mesh.circuit_breaker import CircuitBreaker
-from services.mesh.concurrency_limit import ConcurrencyLimit, UsualTime
+from services.mesh.concurrency_limit import ConcurrencyLimit, UsualTime, come_back_seconds
 from souk.mesh.v1.policy_pb2 import Priority
 
 _DOMAIN: Final = "gateway.souk"
-_COME_BACK_SECONDS: Final = (0.1, 0.5)
-# Who gave a call less time than this has learnt nothing about the service.
-_FAIR_SECONDS: Final = 0.25
 
 _REFUSED: Final = Counter(
     "gateway_calls_refused", "Calls that were not made.", ("service", "reason")
@@ -71,7 +67,7 @@ class GuardedTransport:
         try:
             reply = self._transport.unary(call, request)
         except StatusError as error:
-            self._learn(error.status.code, 0)
+            self._breaker.ended(code_name(error.status.code), 0)
             raise
         self._limit.begin()
         reply.add_done_callback(partial(self._ended, method, self._now()))
@@ -93,9 +89,11 @@ class GuardedTransport:
             usual = UsualTime(call.timeout_seconds)
             method = self._methods[call.path] = _Method(priority=priority, usual=usual)
         if not self._limit.admits(method.priority):
-            seconds = random.uniform(*_COME_BACK_SECONDS)  # noqa: S311  # spreads load
             raise self._refusal(
-                code_pb2.RESOURCE_EXHAUSTED, "OVERLOADED", "too much to do now", seconds
+                code_pb2.RESOURCE_EXHAUSTED,
+                "OVERLOADED",
+                "too much to do now",
+                come_back_seconds(),
             )
         return method
 
@@ -105,15 +103,8 @@ class GuardedTransport:
         if reply.cancelled():
             return
         error = reply.exception()
-        self._learn(error.status.code if isinstance(error, StatusError) else code_pb2.OK, seconds)
-
-    def _learn(self, code: int, seconds: float) -> None:
-        if code == code_pb2.UNAVAILABLE:
-            self._breaker.failed()
-        elif code != code_pb2.DEADLINE_EXCEEDED:
-            self._breaker.succeeded()
-        elif seconds >= _FAIR_SECONDS:
-            self._breaker.failed()
+        code = error.status.code if isinstance(error, StatusError) else code_pb2.OK
+        self._breaker.ended(code_name(code), seconds)
 
     def _refusal(self, code: int, reason: str, message: str, seconds: float) -> StatusError:
         _REFUSED.labels(self._service, reason).inc()

@@ -182,7 +182,7 @@ class _UnaryResponse(_MultiCallable):
             response = await self._begin(request, span, timeout, metadata, options)
         except grpc.aio.AioRpcError as error:
             code = error.code().name
-            circuit.failed(code, time.perf_counter() - begin)
+            circuit.ended(code, time.perf_counter() - begin)
             raise
         except BaseException:
             code = "CANCELLED"

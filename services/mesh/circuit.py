@@ -13,9 +13,6 @@ from services.mesh.status import DETAILS_KEY, status_from_error
 
 _OPEN: Final = Gauge("souk_circuit_open", "Whether calls to a service are held back.", ("service",))
 
-# Who gave a call less time than this has learnt nothing about the service.
-_FAIR_SECONDS: Final = 0.25
-
 
 class CircuitOpen(Unavailable):
     """Calls to a service are held back, as it has not answered for a while."""
@@ -30,6 +27,7 @@ class Circuit:
         self._name = name
         self._breaker = CircuitBreaker()
         self.succeeded = self._breaker.succeeded
+        self.ended = self._breaker.ended
         _OPEN.labels(name).set_function(lambda: self._breaker.is_open)
 
     def check(self) -> None:
@@ -47,10 +45,3 @@ class Circuit:
             grpc.aio.Metadata((DETAILS_KEY, details)),
             error.message,
         )
-
-    def failed(self, code: str, seconds: float) -> None:
-        """Count a call that ended with the status called `code` after so many seconds."""
-        if code == "UNAVAILABLE" or (code == "DEADLINE_EXCEEDED" and seconds >= _FAIR_SECONDS):
-            self._breaker.failed()
-        elif code != "DEADLINE_EXCEEDED":
-            self._breaker.succeeded()

@@ -15,6 +15,8 @@ from typing import Final
 _WINDOW_SECONDS: Final = 5.0
 _FAILURES: Final = 10
 _SHARE: Final = 0.5
+# Who gave a call less time than this has learnt nothing about the service.
+_FAIR_SECONDS: Final = 0.25
 _FIRST_OPEN_SECONDS: Final = 0.5
 _LONGEST_OPEN_SECONDS: Final = 2.0
 
@@ -49,6 +51,15 @@ class CircuitBreaker:
     def seconds_left(self) -> float:
         """Return after how many seconds the next call may be made."""
         return max(0.0, self._open_until - self._clock())
+
+    def ended(self, code: str, seconds: float) -> None:
+        """Count a call that ended with the status called `code` after so many seconds."""
+        if code == "UNAVAILABLE":
+            self.failed()
+        elif code != "DEADLINE_EXCEEDED":
+            self.succeeded()
+        elif seconds >= _FAIR_SECONDS:
+            self.failed()
 
     def succeeded(self) -> None:
         """Count a call that was answered."""

@@ -12,6 +12,7 @@ comes near, what matters least is refused first (the policy's priority), so that
 through when nobody gets to browse.
 """
 
+import random
 import time
 from collections.abc import Callable
 from typing import Final
@@ -36,6 +37,15 @@ _SHARES: Final = {
     Priority.PRIORITY_HIGH: 1.0,
 }
 """The part of the limit that calls of a priority may fill, together with all others."""
+
+
+# Spread, so that those who were refused together do not come back together.
+_COME_BACK_SECONDS: Final = (0.1, 0.5)
+
+
+def come_back_seconds() -> float:
+    """Return after how many seconds who was refused may come back."""
+    return random.uniform(*_COME_BACK_SECONDS)  # noqa: S311  # spreads load, guards nothing
 
 
 class UsualTime:

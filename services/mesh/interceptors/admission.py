@@ -5,14 +5,13 @@ What is refused may be repeated by whoever may repeat it at all (`service_config
 they mostly wait; a new one is refused like any call.
 """
 
-import random
 import time
 from datetime import timedelta
 from typing import Any, Final
 
 from prometheus_client import Counter, Gauge
 
-from services.mesh.concurrency_limit import ConcurrencyLimit, UsualTime
+from services.mesh.concurrency_limit import ConcurrencyLimit, UsualTime, come_back_seconds
 from services.mesh.errors import ResourceExhausted
 from services.mesh.interceptors import Context, Handler, Interceptor
 from services.mesh.policy import Method
@@ -21,9 +20,6 @@ _SHED: Final = Counter(
     "souk_calls_shed", "Calls refused for want of room.", ("grpc_service", "grpc_method")
 )
 _LIMIT: Final = Gauge("souk_concurrency_limit", "Calls that may be served at once now.")
-
-# Spread, so that those who were refused together do not come back together.
-_COME_BACK_SECONDS: Final = (0.1, 0.5)
 
 
 class Overloaded(ResourceExhausted):
@@ -62,5 +58,4 @@ def admission(limit: ConcurrencyLimit) -> Interceptor:
 
 def overloaded() -> Overloaded:
     """Return the refusal, which says when to come back."""
-    seconds = random.uniform(*_COME_BACK_SECONDS)  # noqa: S311  # spreads load, guards nothing
-    return Overloaded("too much to do now", retry_after=timedelta(seconds=seconds))
+    return Overloaded("too much to do now", retry_after=timedelta(seconds=come_back_seconds()))
