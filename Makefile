@@ -50,16 +50,16 @@ bench-start: ## Measure how fast the mesh starts and how much memory it takes.
 	@$(MAKE) --no-print-directory VENV=.bench .bench/.base
 	.bench/bin/python -m tests.bench.start
 
-gen: $(VENV)/.dev ## Regenerate the stubs under proto/gen from the contracts.
+gen: $(VENV)/.dev ## Regenerate the stubs and all else that is derived from the contracts.
 	$(BIN)/python -m services.local.gen
 
 release-contract: gen ## Make today's contract the one that later ones must not break.
 	$(BIN)/buf build proto/gen/souk.binpb --path souk --exclude-source-info \
 		--output proto/released/souk-v1.binpb
 
-lock: $(VENV)/.build ## Take the newest allowed dependencies into requirements.lock.
+lock: $(VENV)/.build ## Bring requirements.lock up to pyproject.toml; UPGRADE=1 takes the newest of all.
 	$(BIN)/uv pip compile pyproject.toml --group dev --group envoy --group go --group node --universal --generate-hashes \
-		--no-emit-index-url --no-header --quiet --upgrade --output-file requirements.lock
+		--no-emit-index-url --no-header --quiet $(if $(UPGRADE),--upgrade) --output-file requirements.lock
 
 venv: $(VENV)/.dev ## Make .venv with all that tests and checks need.
 

@@ -39,7 +39,7 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     _add_demo(commands.add_parser("demo", help="buy something, step by step"), environ)
     _add_backup(commands.add_parser("backup", help="write all data to one file"), environ)
     _add_restore(commands.add_parser("restore", help="go back to a backup"), environ)
-    _add_gen(commands.add_parser("gen", help="regenerate the stubs from the contracts"))
+    _add_gen(commands.add_parser("gen", help="regenerate all that is derived from the contracts"))
     _add_certs(commands.add_parser("certs", help="issue, show or rotate identities"), environ)
     _add_explain(commands.add_parser("explain", help="tell all that is derived for one RPC"))
     return parser

@@ -49,7 +49,7 @@ CHECKS = (
     Check(name="format", command=("ruff", "format", "--check", "--output-format", "concise")),
     Check(name="types", command=("mypy", "--no-error-summary")),
     Check(name="imports", command=("lint-imports", "--no-logo", "--no-cache")),
-    Check(name="stubs", command=("python", "-m", "services.local.gen", "--check")),
+    Check(name="derived files", command=("python", "-m", "services.local.gen", "--check")),
     Check(name="contract lint", command=("buf", "lint", _CONTRACT, "--path", "souk")),
     Check(name="contract format", command=("buf", "format", "--diff", "--exit-code")),
     Check(

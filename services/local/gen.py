@@ -6,7 +6,8 @@
 
 The google.* contracts are files of the installed `googleapis-common-protos` and `grpcio-tools`
 packages; `buf.validate` is taken from the descriptor inside `protovalidate`. No contract of a
-third party is kept in the repository.
+third party is kept in the repository. What is derived from the descriptor set in turn is made by
+`services.local.derived`, in a process that loads the new stubs.
 """
 
 import argparse
@@ -80,7 +81,13 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     for path in stale:
         sys.stdout.write(f"{'stale' if options.check else 'wrote'} proto/gen/{path}\n")
-    return 1 if options.check and stale else 0
+    sys.stdout.flush()
+    return _derive(root, ["--check"] if options.check else []) or int(options.check and bool(stale))
+
+
+def _derive(root: Path, arguments: list[str]) -> int:
+    command = [sys.executable, "-m", "services.local.derived", *arguments]
+    return subprocess.run(command, cwd=root, check=False, timeout=120).returncode  # noqa: S603 - ours
 
 
 def _build(proto: Path, folder: Path) -> dict[str, bytes]:

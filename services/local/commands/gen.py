@@ -7,5 +7,5 @@ from services.local.console import Console
 
 
 def run(options: argparse.Namespace, _console: Console) -> int:
-    """Regenerates the stubs; returns 1 when a contract is refused, or stale with --check."""
+    """Regenerates what the contracts give; returns 1 when one is refused, or stale with --check."""
     return gen.main(["--check"] if options.check else [])

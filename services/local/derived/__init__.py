@@ -1,0 +1,67 @@
+"""Files that repeat the contracts for programs that cannot read them.
+
+    proto/souk/**.proto ── proto/gen/souk.binpb ── services.local.contract ─┬─ <deriver>.files()
+                                                                           └─ …
+
+A deriver is a module here whose `files()` returns texts by path below the repository's root; every
+file that matches its `owns` is derived. `souk gen` writes them and removes what no contract gives
+any more; `souk gen --check` tells which are stale.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+HEADER = "Derived from the contracts by `souk gen`; do not edit."
+"""What stands in the first comment of each derived file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deriver:
+    """One kind of derived file: the globs below the root that are its own, and what they hold."""
+
+    owns: tuple[str, ...]
+    files: Callable[[], Mapping[str, str]]
+
+
+DERIVERS: tuple[Deriver, ...] = ()
+
+
+def differences(root: Path, derivers: Iterable[Deriver] = DERIVERS) -> dict[str, str | None]:
+    """Returns the paths under `root` that are not what the contracts give.
+
+    Each comes with its right text, or with None where there must be no file.
+
+    Raises:
+        ValueError: a deriver gives a file that matches none of its globs.
+
+    """
+    found: dict[str, str | None] = {}
+    for deriver in derivers:
+        fresh = deriver.files()
+        present = {
+            str(path.relative_to(root))
+            for glob in deriver.owns
+            for path in root.glob(glob)
+            if path.is_file()
+        }
+        for path, text in sorted(fresh.items()):
+            if not any(Path(path).match(glob) for glob in deriver.owns):
+                raise ValueError(f"{path} matches none of {', '.join(deriver.owns)}")
+            if path not in present or (root / path).read_text(encoding="utf-8") != text:
+                found[path] = text
+        found.update(dict.fromkeys(sorted(present - fresh.keys())))
+    return found
+
+
+def write(root: Path, derivers: Iterable[Deriver] = DERIVERS) -> list[str]:
+    """Brings the derived files under `root` up to date and returns the paths that changed."""
+    found = differences(root, derivers)
+    for path, text in found.items():
+        target = root / path
+        if text is None:
+            target.unlink()
+        else:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text, encoding="utf-8")
+    return list(found)
