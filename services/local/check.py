@@ -3,10 +3,14 @@
     lint              ok      0.1 s
     types             FAILED  6.2 s
         services/order/store.py:12: error: …
+    helm lint         skipped: helm is not installed (make tools)
 
-A check that compares a derived file with its source is one more line of `CHECKS`.
+A check that compares a derived file with its source is one more line of `CHECKS`. The platform's
+checks (`tests.platform.check`) are a table of the same kind.
 """
 
+import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -16,7 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _ROOT = Path(__file__).parents[2]
-_BIN = Path(sysconfig.get_path("scripts"))
+_PATH = os.pathsep.join(
+    (sysconfig.get_path("scripts"), str(_ROOT / ".tools" / "bin"), os.environ.get("PATH", ""))
+)
 _TIMEOUT_SECONDS = 300
 _FAILED_TO_RUN = 127
 
@@ -28,10 +34,19 @@ _RELEASED = "proto/released/souk-v1.binpb"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One command that exits with 0 when all is well."""
+    """One command that exits with 0 when all is well, run in the repository.
+
+    `needs`: the programs without which it is skipped; those of the environment and of `.tools/bin`
+    come before those of the machine. What is not named here must be there.
+    """
 
     name: str
     command: tuple[str, ...]
+    needs: tuple[str, ...] = ()
+
+    def missing(self) -> list[str]:
+        """Returns the programs that it needs and that are not there."""
+        return [name for name in self.needs if shutil.which(name, path=_PATH) is None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,9 +82,10 @@ def run(check: Check) -> Result:
     started = time.monotonic()
     program, *arguments = check.command
     try:
-        completed = subprocess.run(  # noqa: S603 - the commands stand above
-            [_BIN / program, *arguments],
+        completed = subprocess.run(  # noqa: S603 - the commands stand in the tables
+            [shutil.which(program, path=_PATH) or program, *arguments],
             cwd=_ROOT,
+            env={**os.environ, "PATH": _PATH},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -93,10 +109,18 @@ def line(result: Result) -> str:
     return text + "".join(f"    {row}\n" for row in result.output.rstrip().splitlines())
 
 
+def skipped(check: Check, missing: Iterable[str]) -> str:
+    """Returns the line of a check that was not run."""
+    return f"{check.name:<18} skipped: {', '.join(missing)} not installed (make tools)\n"
+
+
 def main(checks: Iterable[Check] = CHECKS) -> int:
-    """Runs the checks in order; returns 1 when any has failed, else 0."""
+    """Runs the checks in order; returns 1 when any has failed, else 0. A skipped one has not."""
     failed = False
     for check in checks:
+        if missing := check.missing():
+            sys.stdout.write(skipped(check, missing))
+            continue
         result = run(check)
         failed = failed or result.exit_code != 0
         sys.stdout.write(line(result))

