@@ -1,0 +1,29 @@
+# Derived from the contracts by `souk gen`; do not edit.
+
+path "souk/data/order/redis" {
+  capabilities = ["read"]
+}
+
+path "database/creds/souk-order-run" {
+  capabilities = ["read"]
+}
+
+path "pki/issue/souk-order" {
+  capabilities = ["update"]
+}
+
+path "auth/token/lookup-self" {
+  capabilities = ["read"]
+}
+
+path "auth/token/renew-self" {
+  capabilities = ["update"]
+}
+
+path "auth/token/revoke-self" {
+  capabilities = ["update"]
+}
+
+path "sys/leases/renew" {
+  capabilities = ["update"]
+}

@@ -1,0 +1,25 @@
+# Derived from the contracts by `souk gen`; do not edit.
+
+path "souk/data/product/mongo" {
+  capabilities = ["read"]
+}
+
+path "pki/issue/souk-product" {
+  capabilities = ["update"]
+}
+
+path "auth/token/lookup-self" {
+  capabilities = ["read"]
+}
+
+path "auth/token/renew-self" {
+  capabilities = ["update"]
+}
+
+path "auth/token/revoke-self" {
+  capabilities = ["update"]
+}
+
+path "sys/leases/renew" {
+  capabilities = ["update"]
+}

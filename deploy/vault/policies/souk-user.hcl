@@ -1,0 +1,33 @@
+# Derived from the contracts by `souk gen`; do not edit.
+
+path "souk/data/user/signing-keys" {
+  capabilities = ["read"]
+}
+
+path "souk/data/user/bootstrap-admin" {
+  capabilities = ["read"]
+}
+
+path "database/creds/souk-user-run" {
+  capabilities = ["read"]
+}
+
+path "pki/issue/souk-user" {
+  capabilities = ["update"]
+}
+
+path "auth/token/lookup-self" {
+  capabilities = ["read"]
+}
+
+path "auth/token/renew-self" {
+  capabilities = ["update"]
+}
+
+path "auth/token/revoke-self" {
+  capabilities = ["update"]
+}
+
+path "sys/leases/renew" {
+  capabilities = ["update"]
+}

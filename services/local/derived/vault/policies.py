@@ -1,0 +1,31 @@
+"""The policies: what the holder of a role may do, each path in full.
+
+Tokens don't get Vault's `default` policy, so what an agent does for itself stands here too.
+"""
+
+from services.local.derived.vault.access import Workload
+
+_OWN_TOKEN = (
+    ("auth/token/lookup-self", "read"),
+    ("auth/token/renew-self", "update"),
+    ("auth/token/revoke-self", "update"),
+    ("sys/leases/renew", "update"),
+)
+
+
+def grants(workload: Workload) -> dict[str, str]:
+    """Returns the capability that the workload has on each path."""
+    paths = {f"souk/data/{workload.service}/{secret}": "read" for secret in workload.secrets}
+    if workload.database:
+        paths[f"database/creds/{workload.database}"] = "read"
+    if workload.certificate:
+        paths[f"pki/issue/{workload.role}"] = "update"
+    return {**paths, **dict(_OWN_TOKEN)}
+
+
+def of(workload: Workload) -> str:
+    """Returns the workload's policy."""
+    return "".join(
+        f'\npath "{path}" {{\n  capabilities = ["{capability}"]\n}}\n'
+        for path, capability in grants(workload).items()
+    )
