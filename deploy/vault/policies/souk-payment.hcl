@@ -1,10 +1,10 @@
 # Derived from the contracts by `souk gen`; do not edit.
 
-path "souk/data/payment/provider" {
+path "secret/data/souk/payment" {
   capabilities = ["read"]
 }
 
-path "database/creds/souk-payment-run" {
+path "database/creds/souk-payment" {
   capabilities = ["read"]
 }
 

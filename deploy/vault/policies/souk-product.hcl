@@ -1,6 +1,6 @@
 # Derived from the contracts by `souk gen`; do not edit.
 
-path "souk/data/product/mongo" {
+path "secret/data/souk/product" {
   capabilities = ["read"]
 }
 

@@ -1,14 +1,14 @@
 # Derived from the contracts by `souk gen`; do not edit.
 
-path "souk/data/user/signing-keys" {
+path "secret/data/souk/user" {
   capabilities = ["read"]
 }
 
-path "souk/data/user/bootstrap-admin" {
+path "secret/data/souk/user/signing-keys" {
   capabilities = ["read"]
 }
 
-path "database/creds/souk-user-run" {
+path "database/creds/souk-user" {
   capabilities = ["read"]
 }
 

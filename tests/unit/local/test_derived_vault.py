@@ -10,8 +10,8 @@ def test_every_service_has_its_workloads():
     """Each deployed identity has one; each service with PostgreSQL also one that migrates."""
     accounts = [workload.account for workload in vault.read().workloads]
     assert accounts == [
-        *("user", "user-migrate", "product", "order", "order-migrate", "payment"),
-        *("payment-migrate", "notification", "notification-migrate", "gateway"),
+        *("user", "user-migration", "product", "order", "order-migration", "payment"),
+        *("payment-migration", "notification", "notification-migration", "gateway"),
     ]
 
 

@@ -28,7 +28,7 @@ class Workload:
 
     `account`: the ServiceAccount. `service`: whose secrets these are. `database`: the Vault role
     that makes its PostgreSQL account; None without one. `certificate`: whether it has an identity
-    in the mesh. `secrets`: its key-value secrets.
+    in the mesh. `secrets`: the key-value secrets that it reads.
     """
 
     account: str
@@ -51,7 +51,7 @@ class Access:
     audience: str
     token: Span
     run: Span
-    migrate: Span
+    migration: Span
     certificate_life: str
     workloads: tuple[Workload, ...]
 
@@ -74,7 +74,7 @@ def read(path: Path = TABLE) -> Access:
             Workload(
                 account=service,
                 service=service,
-                database=f"{PREFIX}{service}-run" if keeps_rows else None,
+                database=f"{PREFIX}{service}" if keeps_rows else None,
                 certificate=True,
                 secrets=tuple(secrets.get(service, ())),
             )
@@ -82,9 +82,9 @@ def read(path: Path = TABLE) -> Access:
         if keeps_rows:
             workloads.append(
                 Workload(
-                    account=f"{service}-migrate",
+                    account=f"{service}-migration",
                     service=service,
-                    database=f"{PREFIX}{service}-migrate",
+                    database=f"{PREFIX}{service}-migration",
                     certificate=False,
                     secrets=(),
                 )
@@ -94,7 +94,7 @@ def read(path: Path = TABLE) -> Access:
         audience=table["audience"],
         token=Span(**table["token"]),
         run=Span(**table["database"]["run"]),
-        migrate=Span(**table["database"]["migrate"]),
+        migration=Span(**table["database"]["migration"]),
         certificate_life=table["certificate"]["life"],
         workloads=tuple(workloads),
     )

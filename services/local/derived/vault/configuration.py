@@ -19,7 +19,7 @@ def of(access: Access) -> dict[str, Any]:
             "auth/kubernetes": {"type": "kubernetes"},
             "mounts/database": {"type": "database"},
             "mounts/pki": {"type": "pki", "config": {"max_lease_ttl": _AUTHORITY_LIFE}},
-            "mounts/souk": {"type": "kv", "options": {"version": "2"}},
+            "mounts/secret": {"type": "kv", "options": {"version": "2"}},
         },
         "connection": {
             "path": f"database/config/{PREFIX}postgres",
@@ -72,7 +72,7 @@ def _roles(access: Access, workload: Workload) -> list[tuple[str, dict[str, Any]
     }
     roles: list[tuple[str, dict[str, Any]]] = [(f"auth/kubernetes/role/{workload.role}", login)]
     if workload.database:
-        span = access.run if workload.certificate else access.migrate
+        span = access.run if workload.certificate else access.migration
         roles.append((f"database/roles/{workload.database}", _database_role(workload, span)))
     if workload.certificate:
         roles.append((f"pki/roles/{workload.role}", _certificate_role(access, workload)))
@@ -90,9 +90,13 @@ def _database_role(workload: Workload, span: Span) -> dict[str, Any]:
 
 
 def _certificate_role(access: Access, workload: Workload) -> dict[str, Any]:
-    """One URI and the DNS names under which the service is reached; nothing below them."""
+    """One URI and the DNS names under which the service is reached; nothing below them.
+
+    `localhost` is among them since the gateway calls the storefront in its own process.
+    """
     name, namespace = workload.service, access.namespace
-    hosts = [f"{name}{suffix}" for suffix in _suffixes(namespace)]
+    suffixes = ("", f".{namespace}.svc", f".{namespace}.svc.cluster.local")
+    hosts = [*(f"{name}{suffix}" for suffix in suffixes), "localhost"]
     return {
         "allowed_uri_sans": [spiffe_id(name)],
         "allowed_domains": hosts,
@@ -115,7 +119,3 @@ def _certificate_role(access: Access, workload: Workload) -> dict[str, Any]:
         # They are too many and too short-lived to be kept; trust ends with their life.
         "no_store": True,
     }
-
-
-def _suffixes(namespace: str) -> tuple[str, ...]:
-    return ("", f".{namespace}", f".{namespace}.svc", f".{namespace}.svc.cluster.local")

@@ -15,7 +15,7 @@ _OWN_TOKEN = (
 
 def grants(workload: Workload) -> dict[str, str]:
     """Returns the capability that the workload has on each path."""
-    paths = {f"souk/data/{workload.service}/{secret}": "read" for secret in workload.secrets}
+    paths = {f"secret/data/{secret}": "read" for secret in workload.secrets}
     if workload.database:
         paths[f"database/creds/{workload.database}"] = "read"
     if workload.certificate:

@@ -1,6 +1,6 @@
 # Derived from the contracts by `souk gen`; do not edit.
 
-path "database/creds/souk-notification-migrate" {
+path "database/creds/souk-user-migration" {
   capabilities = ["read"]
 }
 

@@ -1,6 +1,6 @@
 # Derived from the contracts by `souk gen`; do not edit.
 
-path "database/creds/souk-payment-migrate" {
+path "database/creds/souk-payment-migration" {
   capabilities = ["read"]
 }
 

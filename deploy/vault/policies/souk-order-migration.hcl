@@ -1,6 +1,6 @@
 # Derived from the contracts by `souk gen`; do not edit.
 
-path "database/creds/souk-order-migrate" {
+path "database/creds/souk-order-migration" {
   capabilities = ["read"]
 }
 
