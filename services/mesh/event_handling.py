@@ -8,10 +8,13 @@
 | ends the process         | counts as a try when the event is delivered again                  |
 
 An entry that holds no event, or none that its publisher has committed, is a dead letter at once.
+
+Entries that come together for the first time share one transaction, and with it one commit. If
+anything fails in it nothing was done, that is no try, and each is handled by itself as above.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -126,6 +129,23 @@ class EventHandling:
             )
             await self._bury(event_id, letter)
 
+    async def handle_together(self, batch: Sequence[Delivered]) -> bool:
+        """Handles entries that were not delivered before, and says whether it could.
+
+        If not, nothing was done, and `handle` says of each what is wrong.
+        """
+        events = {UUID(each.event.event_id): each.event for each in batch if each.event}
+        if len(batch) == 1 or not all(each.event for each in batch):
+            return False
+        try:
+            new = await self._effects(events)
+        except Exception as failure:  # noqa: BLE001 - each of them meets it again by itself
+            _log.info("events are handled one by one", error=f"{type(failure).__name__}: {failure}")
+            return False
+        _EVENTS.labels(self._stream, "handled").inc(len(new))
+        _EVENTS.labels(self._stream, "known").inc(len(batch) - len(new))
+        return True
+
     async def forget_old(self) -> None:
         """Keeps the inbox within its retention."""
         async with self._db.connection() as conn:
@@ -167,6 +187,17 @@ class EventHandling:
                 await inbox.forget_tries(conn, event_id)
             await failpoints.reach("consumer.before_commit")
         _EVENTS.labels(self._stream, "handled" if new else "known").inc()
+
+    async def _effects(self, events: Mapping[UUID, Event]) -> set[UUID]:
+        """Handles those of the events that are new, in their order; returns their ids."""
+        async with self._db.transaction() as conn:
+            new = await inbox.record_all(conn, events)
+            for event_id, event in events.items():
+                if event_id in new:
+                    with _continued_trace(event):
+                        await self._handler(conn, event)
+            await failpoints.reach("consumer.before_commit")
+        return new
 
     async def _bury(self, event_id: UUID, letter: DeadLetter) -> None:
         async def bury() -> None:

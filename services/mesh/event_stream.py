@@ -3,14 +3,14 @@
     at the start     what this consumer had begun and not acknowledged
     then in turn     what others began and left (XAUTOCLAIM), what is new (XREADGROUP)
 
-    entries ──▶ confirmed by the publisher ──▶ each in one transaction of inbox and effect ──▶ XACK
+    entries ──▶ confirmed by the publisher ──▶ inbox and effects in one transaction ──▶ XACK
 
 Every failure of Redis ends in a fresh start, which finds what was not acknowledged. `Handler` and
 `DeadLetterHandler` say what an event means; they are described in `services.mesh.event_handling`.
 """
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -24,6 +24,7 @@ from services.mesh.event_entries import Confirm
 from services.mesh.event_handling import (
     DeadLetter,
     DeadLetterHandler,
+    Delivered,
     EventHandling,
     Handler,
 )
@@ -146,13 +147,20 @@ class Consumer:
     async def _handle(self, entries: Entries, *, delivered_before: bool) -> None:
         # Only the id is left of an entry that was removed while it was pending.
         whole = [(entry_id, fields) for entry_id, fields in entries if fields]
-        for delivered in await event_entries.read(whole, self._confirm):
-            await self._handling.handle(delivered, delivered_before=delivered_before)
-            await failpoints.reach("consumer.before_acknowledge")
-            await self._redis.xack(self._stream, self._group, delivered.entry_id)
+        batch = await event_entries.read(whole, self._confirm)
+        if not batch or delivered_before or not await self._handling.handle_together(batch):
+            for each in batch:
+                await self._handling.handle(each, delivered_before=delivered_before)
+                await self._acknowledge([each])
+        else:
+            await self._acknowledge(batch)
         for entry_id, fields in entries:
             if entry_id and not fields:
                 await self._redis.xack(self._stream, self._group, entry_id)
+
+    async def _acknowledge(self, handled: Sequence[Delivered]) -> None:
+        await failpoints.reach("consumer.before_acknowledge")
+        await self._redis.xack(self._stream, self._group, *[each.entry_id for each in handled])
 
     async def _measure(self) -> None:
         """Says every few seconds how far the group is behind."""

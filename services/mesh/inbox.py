@@ -11,6 +11,12 @@ RETENTION = timedelta(days=60)
 
 _RECORD = "INSERT INTO inbox (event_id) VALUES ($1) ON CONFLICT DO NOTHING RETURNING true"
 
+_RECORD_ALL = """
+    INSERT INTO inbox (event_id) SELECT unnest($1::uuid[])
+    ON CONFLICT DO NOTHING
+    RETURNING event_id
+"""
+
 _HANDLED = "SELECT event_id FROM inbox WHERE event_id = ANY($1)"
 
 _COUNT_TRY = """
@@ -30,6 +36,13 @@ async def record(conn: Connection, event_id: UUID) -> bool:
     Another transaction that is handling it is waited for, up to the lock timeout (Aborted).
     """
     return await conn.fetchval(_RECORD, event_id) is not None
+
+
+async def record_all(conn: Connection, event_ids: Collection[UUID]) -> set[UUID]:
+    """Records events as handled, as `record` does; returns those that were not yet."""
+    # In one order, so that two that record the same ones wait for each other and never deadlock.
+    recorded = await conn.fetch(_RECORD_ALL, sorted(event_ids))
+    return {row["event_id"] for row in recorded}
 
 
 async def unhandled(conn: Connection, event_ids: Collection[UUID]) -> set[UUID]:

@@ -10,7 +10,7 @@ All events that are kept are asked for before a new consumer group reads its fir
 first start, and when Redis has lost the stream.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -27,6 +27,7 @@ from souk.mesh.v1.event_pb2 import Event
 
 _STREAM = "souk:events:order"
 _GROUP = "notification"
+_BATCH = 100
 
 
 class OrderEvents:
@@ -69,15 +70,25 @@ class OrderEvents:
 
     async def replay(self) -> None:
         """Handles all that the order service has committed and still keeps. Raises RemoteError."""
+        batch: list[Event] = []
         async for event in self._orders.events():
-            await self._handle(event)
+            batch.append(event)
+            if len(batch) == _BATCH:
+                await self._handle(batch)
+                batch.clear()
+        await self._handle(batch)
 
     async def ask_for(self, event_ids: Collection[UUID]) -> None:
         """Handles those of up to 100 events that the order service has. Raises RemoteError."""
-        for event in (await self._orders.confirmed(event_ids)).values():
-            await self._handle(event)
+        await self._handle(list((await self._orders.confirmed(event_ids)).values()))
 
-    async def _handle(self, event: Event) -> None:
-        raw = json_format.MessageToJson(event, indent=None)
-        delivered = Delivered(entry_id=event.event_id, raw=raw, event=event)
-        await self._handling.handle(delivered, delivered_before=False)
+    async def _handle(self, events: Sequence[Event]) -> None:
+        batch = [_delivered(event) for event in events]
+        if batch and not await self._handling.handle_together(batch):
+            for each in batch:
+                await self._handling.handle(each, delivered_before=False)
+
+
+def _delivered(event: Event) -> Delivered:
+    raw = json_format.MessageToJson(event, indent=None)
+    return Delivered(entry_id=event.event_id, raw=raw, event=event)

@@ -1,6 +1,9 @@
 """`make chaos`: break the shop in every way, and see that its books still balance.
 
-    python -m tests.chaos [--seed SEED] [--seconds 1800] [--orders 10000] [--faults a,b] [--list]
+    python -m tests.chaos                                  each fault once
+    python -m tests.chaos --seconds 1800                   faults drawn at random for half an hour
+    python -m tests.chaos --orders 10000 --kills 200       kills spread over so many orders
+    python -m tests.chaos --faults a,b --seed 7f3a         these faults, by these dice
 
 It exits with 1 when an invariant is broken, with 2 when it can't begin. What a run leaves is in a
 folder that it names.
@@ -36,6 +39,7 @@ def main() -> int:
         seed=options.seed,
         faults=tuple(options.faults.split(",")) if options.faults else tuple(FAULTS),
         seconds=options.seconds,
+        kills=options.kills,
         orders=options.orders,
         scale=options.scale,
         buyers=options.buyers,
@@ -44,7 +48,7 @@ def main() -> int:
         patience=options.patience,
     )
     _say(f"seed {plan.seed}, everything is kept in {folder}")
-    outcome = uvloop.run(run.run(plan))
+    outcome = uvloop.run(run.run(plan, _say))
     for line in report.lines(plan, outcome):
         _say(line)
     return 0 if outcome.holds else 1
@@ -62,6 +66,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", default=secrets.token_hex(4), help="what the dice are made of")
     parser.add_argument("--seconds", type=float, help="draw faults for so long; else each once")
     parser.add_argument("--orders", type=int, default=0, help="end only after so many orders")
+    parser.add_argument("--kills", type=int, default=0, help="spread so many over the orders")
     parser.add_argument("--faults", help="only these, by name, with commas")
     parser.add_argument("--scale", type=float, default=1.0, help="how long a fault lasts")
     parser.add_argument("--buyers", type=int, default=8, help="how many buy at a time")
@@ -73,6 +78,10 @@ def _options() -> argparse.Namespace:
     unknown = set((options.faults or "").split(",")) - set(FAULTS) - {""}
     if unknown:
         parser.error(f"there is no fault {', '.join(sorted(unknown))}; see --list")
+    if options.kills and not options.orders:
+        parser.error("--kills are spread over orders: say how many with --orders")
+    if options.kills and options.faults and "kill_" not in options.faults:
+        parser.error("--kills needs faults that kill among --faults")
     return options
 
 

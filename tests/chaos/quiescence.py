@@ -21,6 +21,7 @@ _NOT_READY = (OSError, RedisError, asyncpg.PostgresError, asyncpg.InterfaceError
 _IN_FLIGHT = "SELECT count(*) FROM orders WHERE next_attempt_at IS NOT NULL"
 _BEGUN_BEFORE = _IN_FLIGHT + " AND create_time < $1"
 _UNPUBLISHED = "SELECT count(*) FROM outbox WHERE published_at IS NULL"
+_COMMITTED_UNTIL = "SELECT coalesce(max(position), 0) FROM outbox"
 _EVENTS = "SELECT count(*) FROM outbox"
 _UNKNOWN = "SELECT count(*) FROM payments WHERE open_key IS NOT NULL"
 _TOLD = """
@@ -64,12 +65,18 @@ async def settle(sources: Sources, *, seconds: float) -> Settling:
 
 
 async def drained(sources: Sources, *, seconds: float) -> float | None:
-    """Returns how long it took until the outbox was empty; None if it was not in time."""
+    """Returns how long until the events committed by now are published; None if not in time.
 
-    async def is_empty() -> bool:
-        return not await _fetch(sources, "order", _UNPUBLISHED)
+    Orders go on meanwhile, so that there is always some event that was committed just now.
+    """
+    last: int | None = None
 
-    return await _until(is_empty, seconds=seconds)
+    async def are_published() -> bool:
+        nonlocal last
+        last = last if last is not None else await _fetch(sources, "order", _COMMITTED_UNTIL)
+        return not await _fetch(sources, "order", _UNPUBLISHED + " AND position <= $1", last)
+
+    return await _until(are_published, seconds=seconds)
 
 
 async def sagas_ended(sources: Sources, *, seconds: float) -> float | None:

@@ -29,6 +29,13 @@ def lines(plan: Plan, outcome: Outcome) -> Iterator[str]:
     yield f"{outcome.orders} orders, {outcome.attempts} attempts, {outcome.kills} kills by SIGKILL"
     yield f"processes that ended: {deaths or 'none'}"
     yield f"purchases that a patient client could not bring to an answer: {outcome.unanswered}"
+    if outcome.seconds:
+        rate = outcome.orders / outcome.seconds
+        yield f"the shop was open for {outcome.seconds:.0f} s, {rate:.1f} orders/s"
+    yield f"sagas under way at the last fault's end settled after {_told(outcome.sagas_ended)}"
+    if outcome.drains:
+        drains = ", ".join(map(_told, outcome.drains))
+        yield f"outbox drained after Redis was back in {drains}"
     if outcome.settling is not None:
         yield f"settled after the last fault: {_seconds(outcome)}"
     yield f"history: {plan.folder / 'history.ndjson'}"
@@ -40,10 +47,14 @@ def command(plan: Plan) -> str:
     parts = ["python -m tests.chaos", f"--seed {plan.seed}", f"--scale {plan.scale:g}"]
     if plan.seconds is not None:
         parts.append(f"--seconds {plan.seconds:g}")
+    if plan.kills:
+        parts.append(f"--kills {plan.kills}")
     if plan.orders:
         parts.append(f"--orders {plan.orders}")
     if tuple(plan.faults) != tuple(FAULTS):
         parts.append(f"--faults {','.join(plan.faults)}")
+    if plan.patience != 1:
+        parts.append(f"--patience {plan.patience:g}")
     return " ".join([*parts, f"--buyers {plan.buyers}", f"--lanes {plan.lanes}"])
 
 
@@ -56,7 +67,8 @@ def _seconds(outcome: Outcome) -> str:
         "outbox": settling.outbox,
         "notifications": settling.notifications,
     }
-    return ", ".join(
-        f"{name} {'NOT' if seconds is None else f'{seconds:.1f} s'}"
-        for name, seconds in told.items()
-    )
+    return ", ".join(f"{name} {_told(seconds)}" for name, seconds in told.items())
+
+
+def _told(seconds: float | None) -> str:
+    return "NOT" if seconds is None else f"{seconds:.1f} s"

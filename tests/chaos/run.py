@@ -4,20 +4,21 @@
           ─ stop the services ─ read the books ─ check ─ stop the stores
 
 With a list of faults a run injects each once, in that order; with seconds it goes on drawing
-faults, some at a time, until they are over.
+faults, some at a time, until they are over; with kills it spreads so many over its orders
+(`campaign`).
 """
 
 import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tests.chaos import books as all_books
-from tests.chaos import catalogue, client, invariants, quiescence, resources, world
+from tests.chaos import campaign, catalogue, client, invariants, quiescence, resources, world
 from tests.chaos.buyers import Crowd
 from tests.chaos.faults import FAULTS
 from tests.chaos.history import History
@@ -28,6 +29,7 @@ from tests.chaos.world import World
 
 _WARM_UP_ORDERS = 30
 _WARM_UP_SECONDS = 120
+_TOLD_SECONDS = 15
 _SINGLE = 40
 
 
@@ -35,16 +37,19 @@ _SINGLE = 40
 class Plan:
     """What a run is to do. `folder` is new and keeps everything of the run.
 
-    `seconds`: how long faults are drawn; None injects each of `faults` once. `orders`: how many
-    must have been placed before it ends. `scale`: as in `Scene`. `settle_seconds`: how long what is
-    left to do may take after the last fault. `lanes`: how many faults are injected at a time when
-    they are drawn. `patience`: by how much a slow machine may miss the times that are promised.
+    `seconds`: how long faults are drawn; None injects each of `faults` once. `kills`: how many
+    times a process is to be killed, spread over the `orders`, besides each of `faults` once.
+    `orders`: how many must have been placed before it ends. `scale`: as in `Scene`.
+    `settle_seconds`: how long what is left to do may take after the last fault. `lanes`: how many
+    faults are injected at a time when they are drawn. `patience`: by how much a slow machine may
+    miss the times that are promised.
     """
 
     folder: Path
     seed: str
     faults: Sequence[str] = tuple(FAULTS)
     seconds: float | None = None
+    kills: int = 0
     orders: int = 0
     scale: float = 1.0
     buyers: int = 8
@@ -59,8 +64,11 @@ class Outcome:
 
     `injected`: how often each fault was. `failed`: what could not be injected at least once, and
     why: several at a time may be in each other's way. `broken`: who breaks each invariant.
-    `unanswered`: purchases that a patient client could not bring to an answer. `deaths`: how often
-    each process ended, `kills`: how many of these by SIGKILL of ours.
+    `unanswered`: purchases that a patient client could not bring to an answer. `seconds`: from when
+    the shop opened until the last buyer had left. `sagas_ended`: after how many seconds the orders
+    that were under way at the end of the last fault were settled. `drains`: how long the outbox
+    took each time that Redis was back. `deaths`: how often each process ended, `kills`: how many of
+    these by SIGKILL of ours.
     """
 
     injected: Counter[str] = field(default_factory=Counter)
@@ -69,8 +77,11 @@ class Outcome:
     orders: int = 0
     attempts: int = 0
     unanswered: int = 0
+    seconds: float = 0.0
     deaths: dict[str, int] = field(default_factory=dict)
     kills: int = 0
+    sagas_ended: float | None = None
+    drains: list[float | None] = field(default_factory=list)
     settling: Settling | None = None
 
     @property
@@ -80,20 +91,26 @@ class Outcome:
         return settled and not any(self.broken.values())
 
 
-async def run(plan: Plan) -> Outcome:
-    """Does what the plan says."""
-    async with finished(plan) as (outcome, _):
+def _untold(_: str) -> None:
+    """Tells nobody how far a run is."""
+
+
+async def run(plan: Plan, tell: Callable[[str], None] = _untold) -> Outcome:
+    """Does what the plan says; `tell` is told every now and then how far it is."""
+    async with finished(plan, tell) as (outcome, _):
         return outcome
 
 
 @asynccontextmanager
-async def finished(plan: Plan) -> AsyncIterator[tuple[Outcome, Sources]]:
+async def finished(
+    plan: Plan, tell: Callable[[str], None] = _untold
+) -> AsyncIterator[tuple[Outcome, Sources]]:
     """Does what the plan says, and yields what came of it while the stores still run."""
     outcome = Outcome()
     told = plan.folder / "history.ndjson"
     async with world.running(plan.folder / "data") as shop:
         with History(told) as history:
-            baseline = await _open_shop(plan, shop, history, outcome)
+            baseline = await _open_shop(plan, shop, history, outcome, tell)
             usage = await resources.measure(_pids(shop), shop.sources.postgres)
             await shop.close()
             for name, line in shop.complaints():
@@ -102,12 +119,13 @@ async def finished(plan: Plan) -> AsyncIterator[tuple[Outcome, Sources]]:
         outcome.broken = invariants.check(books)
         outcome.orders = len(books.orders)
         outcome.deaths = {name: process.deaths for name, process in shop.processes.items()}
-        outcome.kills = sum(process.kills for process in shop.processes.values())
+        outcome.kills = shop.kills
+        outcome.drains = [note["seconds"] for note in books.notes["outbox drained"]]
         yield outcome, shop.sources
 
 
 async def _open_shop(
-    plan: Plan, shop: World, history: History, outcome: Outcome
+    plan: Plan, shop: World, history: History, outcome: Outcome, tell: Callable[[str], None]
 ) -> dict[str, resources.Usage]:
     """Sells under faults until the plan is done and nothing is left to do."""
     history.note("plan", seed=plan.seed, seconds=plan.seconds, patience=plan.patience)
@@ -117,10 +135,12 @@ async def _open_shop(
             client=buyer, catalogue=goods, seed=plan.seed, size=plan.buyers, pause_seconds=0.2
         )
         leave = asyncio.Event()
+        opened = time.monotonic()
         async with asyncio.TaskGroup() as tasks:
             for number in range(plan.buyers):
                 tasks.create_task(crowd.buy_until(leave, number))
             tasks.create_task(crowd.restock_until(leave))
+            tasks.create_task(_tell_until(leave, plan, crowd, shop, tell))
             async with asyncio.timeout(_WARM_UP_SECONDS):
                 await _until_placed(crowd, _WARM_UP_ORDERS)
             baseline = await resources.measure(_pids(shop), shop.sources.postgres)
@@ -137,8 +157,10 @@ async def _open_shop(
             await _inject(plan, scene, outcome)
             ended = await quiescence.sagas_ended(shop.sources, seconds=plan.settle_seconds)
             history.note("sagas ended", seconds=ended)
+            outcome.sagas_ended = ended
             await _until_placed(crowd, plan.orders)
             leave.set()
+        outcome.seconds = time.monotonic() - opened
         shop.heal()
         await shop.ready()
         outcome.settling = await quiescence.settle(shop.sources, seconds=plan.settle_seconds)
@@ -148,6 +170,10 @@ async def _open_shop(
 
 
 async def _inject(plan: Plan, scene: Scene, outcome: Outcome) -> None:
+    if plan.kills:
+        async for name, scene_of_it in campaign.spread(plan, scene):
+            await _one(name, scene_of_it, outcome)
+        return
     if plan.seconds is None:
         for number, name in enumerate(plan.faults):
             await _one(name, scene.with_dice(f"{plan.seed} {number}"), outcome)
@@ -179,6 +205,19 @@ async def _one(name: str, scene: Scene, outcome: Outcome) -> None:
         count = 0
     outcome.injected[name] += count
     scene.history.note("fault", name=name, count=count, seconds=round(time.monotonic() - began, 2))
+
+
+async def _tell_until(
+    stop: asyncio.Event, plan: Plan, crowd: Crowd, shop: World, tell: Callable[[str], None]
+) -> None:
+    began = time.monotonic()
+    while not stop.is_set():
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_TOLD_SECONDS):
+                await stop.wait()
+        seconds = time.monotonic() - began
+        of = f" of {plan.orders}" if plan.orders else ""
+        tell(f"{seconds:6.0f} s  {crowd.placed}{of} orders acknowledged, {shop.kills} kills")
 
 
 async def _until_placed(crowd: Crowd, orders: int) -> None:

@@ -81,6 +81,11 @@ class World:
             ledger=self.folder.store("sandbox") / "ledger.sqlite3",
         )
 
+    @property
+    def kills(self) -> int:
+        """How often we killed a process."""
+        return sum(process.kills for process in self.processes.values())
+
     @contextlib.asynccontextmanager
     async def armed(self, service: str, point: str) -> AsyncIterator["Reached"]:
         """Arms one failpoint of a service for one hit, until the block ends.

@@ -42,15 +42,18 @@ _DELIVERIES = """
     ORDER BY channel
 """
 
-_INSERT = """
-    INSERT INTO notifications (notification_id, event_id, user_id, order_id, type, title, body)
-    VALUES ($1, $2, $3, $4, $5, $6, $7)
-    ON CONFLICT (event_id) DO NOTHING
-    RETURNING true
-"""
-
-_INSERT_DELIVERIES = """
-    INSERT INTO deliveries (notification_id, channel) SELECT $1, unnest($2::text[])
+_ADD = """
+    WITH added AS (
+        INSERT INTO notifications
+            (notification_id, event_id, user_id, order_id, type, title, body)
+        VALUES ($1, $2, $3, $4, $5, $6, $7)
+        ON CONFLICT (event_id) DO NOTHING
+        RETURNING notification_id, user_id
+    ), to_send AS (
+        INSERT INTO deliveries (notification_id, channel)
+        SELECT notification_id, unnest($8::text[]) FROM added
+    )
+    SELECT pg_notify($9, user_id::text) FROM added
 """
 
 
@@ -73,20 +76,18 @@ class NotificationStore:
 
         Who waits for it is told when the caller's transaction commits.
         """
-        notification_id = new_id()
-        added = await conn.fetchval(
-            _INSERT,
-            notification_id,
+        await conn.execute(
+            _ADD,
+            new_id(),
             event_id,
             draft.user_id,
             draft.order_id,
             draft.type,
             draft.title,
             draft.body,
+            list(channels),
+            ADDED,
         )
-        if added:
-            await conn.execute(_INSERT_DELIVERIES, notification_id, list(channels))
-            await conn.execute("SELECT pg_notify($1, $2)", ADDED, str(draft.user_id))
 
     async def page(
         self, user_id: UUID, *, order_id: UUID | None, before: UUID | None, size: int

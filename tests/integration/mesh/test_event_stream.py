@@ -20,7 +20,7 @@ from redis.backoff import ConstantBackoff
 
 from services.local import ports
 from services.local.stores import redis as redis_store
-from services.mesh import consumer_lag, database, migrate, redis_client
+from services.mesh import consumer_lag, database, inbox, migrate, redis_client
 from services.mesh.database import Connection, Database
 from services.mesh.errors import RemoteError, Unavailable
 from services.mesh.event_stream import Consumer, DeadLetter
@@ -176,6 +176,21 @@ async def test_each_once_in_order(shop: Shop, eventually: Eventually) -> None:
     assert shop.new_groups == 1
 
 
+async def test_what_comes_together_is_committed_together(
+    shop: Shop, eventually: Eventually
+) -> None:
+    """A backlog costs one transaction for all that is read at once; one that is known is left."""
+    known = await shop.add()
+    async with shop.db.transaction() as conn:
+        await inbox.record(conn, UUID(known))
+    ids = [await shop.add() for _ in range(10)]
+    async with shop.consuming():
+        await eventually(shop.is_done)
+    assert await shop.effects() == ids
+    async with shop.db.connection() as conn:
+        assert await conn.fetchval("SELECT count(DISTINCT xmin::text) FROM effects") == 1
+
+
 async def test_trace(shop: Shop, eventually: Eventually) -> None:
     """An event is handled in the trace of the call that caused it."""
     await shop.add()
@@ -214,7 +229,8 @@ async def test_poison(shop: Shop, eventually: Eventually) -> None:
     async with shop.consuming():
         await eventually(shop.is_done)
     assert await shop.effects() == [first, last]
-    assert tries.count(poison) == 5
+    # And once together with the two others.
+    assert tries.count(poison) == 1 + 5
     (letter,) = shop.letters
     assert letter.event is not None
     assert letter.event.event_id == poison
