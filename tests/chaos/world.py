@@ -142,8 +142,11 @@ class World:
 
 
 @contextlib.asynccontextmanager
-async def running(path: Path) -> AsyncIterator[World]:
-    """Runs a shop in the new folder `path` for the length of the block."""
+async def running(path: Path, *, proxied: bool = True) -> AsyncIterator[World]:
+    """Runs a shop in the new folder `path` for the length of the block.
+
+    Unless it is `proxied` processes reach each other directly, and there are no links.
+    """
     folder = DataFolder(path)
     folder.create()
     (path / "logs").mkdir()
@@ -154,7 +157,7 @@ async def running(path: Path) -> AsyncIterator[World]:
         stores = wiring.stores(folder, at)
         await _start(stack, stores.values())
         endpoints = wiring.endpoints(folder, at)
-        links = await wiring.links(stack, endpoints)
+        links = await wiring.links(stack, endpoints) if proxied else {}
         launches = await wiring.launches(folder, endpoints, links)
         await _migrate(launches)
         programs = wiring.programs(folder, endpoints, launches)
