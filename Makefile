@@ -12,7 +12,7 @@ UV_INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-byt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help up reset demo test check check-platform platform chaos bench-gateway bench-rpc bench-start pytest gen release-contract lock venv tools platform-tools chromium clean
+.PHONY: help up reset demo test check check-platform platform chaos bench-gateway bench-overload bench-rpc bench-start pytest gen release-contract lock venv tools platform-tools chromium clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-18s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,7 +47,11 @@ bench-gateway: $(VENV)/.dev ## Measure the gateway beside Envoy and FastAPI.
 	$(BIN)/python -m tests.bench.gateway --python .bench/bin/python
 
 chaos: $(VENV)/.dev ## Break the shop in every way for half an hour; see that its books balance.
-	$(BIN)/python -m tests.chaos --seconds $(or $(SECONDS),1800) $(if $(SEED),--seed $(SEED)) $(CHAOS)
+	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(CHAOS) $(if $(KILLS), \
+		--kills $(KILLS) --orders $(or $(ORDERS),10000) --buyers 72, --seconds $(or $(SECONDS),1800))
+
+bench-overload: $(VENV)/.dev ## Measure what becomes of the shop at three times its capacity; three minutes.
+	$(BIN)/python -m tests.chaos.overload
 
 bench-rpc: $(VENV)/.dev ## Measure what the mesh costs a call, beside a bare server.
 	$(BIN)/python -m tests.bench.rpc

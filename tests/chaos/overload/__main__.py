@@ -41,7 +41,10 @@ _MOST_AMPLIFICATION = 1.2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What was measured; `by_clients` and `by_mesh` are how often each repeats a call."""
+    """What was measured; `by_clients` and `by_mesh` are how often each repeats a call.
+
+    `outcomes`: of each attempt while three times as many came, by its kind.
+    """
 
     stretches: list[Stretch]
     capacity: float
@@ -49,6 +52,7 @@ class Result:
     recovered: float | None
     by_clients: float
     by_mesh: float
+    outcomes: dict[str, Counter[str]]
 
     def aims(self) -> Iterator[tuple[str, bool]]:
         """Yields what was measured of each aim, and whether it was reached."""
@@ -87,6 +91,10 @@ def main() -> int:
             _run(folder, options.seed, options.step_seconds, options.overload_seconds)
         )
     reached = True
+    _say("")
+    for kind, outcomes in result.outcomes.items():
+        told = ", ".join(f"{outcome}: {count}" for outcome, count in outcomes.most_common())
+        _say(f"{kind} attempts at three times: {told}")
     _say("")
     for text, is_reached in result.aims():
         _say(f"{'yes' if is_reached else 'NO ':<4} {text}")
@@ -161,6 +169,10 @@ async def _measure(
         recovered=well_after(visitors.visits, began=ended, ended=recovery_ended),
         by_clients=sum(each.attempts for each in visits) / len(visits),
         by_mesh=calls.amplification(after.since(before), forwarded),
+        outcomes={
+            kind: Counter(each.outcome for each in attempts if each.kind == kind)
+            for kind in (CHECKOUT, LOOK)
+        },
     )
 
 

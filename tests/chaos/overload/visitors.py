@@ -35,12 +35,19 @@ _TIMEOUTS = {CHECKOUT: 10.0, LOOK: 3.0}
 class Attempt:
     """One request. `service`: whose RPC it is. `refused_by`: who had no room for it, if any."""
 
+    kind: str
     ended: float
     service: str
     status: int
     refused_by: str
     retry_seconds: float | None = None
     state: str = ""
+
+    @property
+    def outcome(self) -> str:
+        """What came of it, in a word or two: "200 CONFIRMED", "429 gateway.souk"."""
+        state = self.state.removeprefix("ORDER_STATE_")
+        return " ".join(filter(None, (str(self.status or "none"), self.refused_by, state)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +157,7 @@ class Visitors:
         except (aiohttp.ClientError, TimeoutError, ValueError):
             status = 0
         attempt = Attempt(
+            kind=kind,
             ended=time.monotonic(),
             service="product" if wish["path"].startswith("/v1/products") else "order",
             status=status,
