@@ -69,7 +69,7 @@ release-contract: gen ## Make today's contract the one that later ones must not 
 		--output proto/released/souk-v1.binpb
 
 lock: $(VENV)/.build ## Bring requirements.lock up to pyproject.toml; UPGRADE=1 takes the newest of all.
-	$(BIN)/uv pip compile pyproject.toml --group dev --group envoy --group go --group node --group platform --universal --generate-hashes \
+	$(BIN)/uv pip compile pyproject.toml --extra local --group dev --group envoy --group go --group node --group platform --universal --generate-hashes \
 		--no-emit-index-url --no-header --quiet $(if $(UPGRADE),--upgrade) --output-file requirements.lock
 	for tool in checkov moto openbao; do \
 		$(BIN)/uv pip compile tests/platform/$$tool.in --universal --generate-hashes \
@@ -90,7 +90,7 @@ $(VENV)/.build: requirements.lock
 	@touch $@
 
 $(VENV)/.base: $(VENV)/.build pyproject.toml
-	$(UV_INSTALL) --requirements pyproject.toml
+	$(UV_INSTALL) --requirements pyproject.toml --extra local
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation --no-deps --editable .
 	@touch $@
 
