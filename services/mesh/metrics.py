@@ -22,7 +22,7 @@ from prometheus_client.registry import Collector
 from services.mesh.address import host_and_port
 
 _LABELS = ("grpc_type", "grpc_service", "grpc_method")
-_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10)
 _CODES = {
     name: "OK" if name == "OK" else name.title().replace("_", "")
     for name in code_pb2.Code.keys()  # noqa: SIM118  # no dict
@@ -42,13 +42,13 @@ class CallMetrics:
 
     def __init__(self) -> None:
         self._by_code = {"OK": 0}
-        self._by_bucket = [0] * (len(_BOUNDS) + 1)
+        self._by_bucket = [0] * (len(BOUNDS) + 1)
         self._seconds = 0.0
 
     def end(self, code: str, seconds: float) -> None:
         """Count a call that ended with the status code called `code`."""
         self._by_code[code] = self._by_code.get(code, 0) + 1
-        self._by_bucket[bisect_left(_BOUNDS, seconds)] += 1
+        self._by_bucket[bisect_left(BOUNDS, seconds)] += 1
         self._seconds += seconds
 
     def add_to(
@@ -61,7 +61,7 @@ class CallMetrics:
         for code, count in dict(self._by_code).items():
             handled.add_metric((*labels, _CODES[code]), count)
         total, buckets = 0, []
-        for bound, count in zip((*_BOUNDS, "+Inf"), self._by_bucket, strict=True):
+        for bound, count in zip((*BOUNDS, "+Inf"), self._by_bucket, strict=True):
             total += count
             buckets.append((str(bound), total))
         handling.add_metric(labels, buckets, self._seconds)

@@ -11,12 +11,17 @@ contract gives any more; `souk gen --check` tells which are stale.
 from collections.abc import Iterable
 from pathlib import Path
 
-from services.local.derived import charts, vault
+from services.local.derived import charts, dashboards, objectives, vault
 from services.local.derived.deriver import HEADER, Deriver
 
 __all__ = ["DERIVERS", "HEADER", "Deriver", "differences", "write"]
 
-DERIVERS: tuple[Deriver, ...] = (charts.DERIVER, vault.DERIVER)
+DERIVERS: tuple[Deriver, ...] = (
+    charts.DERIVER,
+    dashboards.DERIVER,
+    objectives.DERIVER,
+    vault.DERIVER,
+)
 
 
 def differences(root: Path, derivers: Iterable[Deriver] = DERIVERS) -> dict[str, str | None]:

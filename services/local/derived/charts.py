@@ -18,6 +18,7 @@ from services.local.derived import settings_schema
 from services.local.derived.deriver import HEADER, Deriver
 from souk.mesh.v1 import policy_pb2
 
+_OF_SERVICES = (*(service.name for service in topology.SERVICES), "gateway", "sandbox")
 _CHARTS = Path(__file__).parents[3] / "charts"
 _GATEWAY = "gateway"
 _PORT = 50051
@@ -31,10 +32,7 @@ def files() -> Mapping[str, str]:
     services = [service.name for service in topology.SERVICES]
     return {
         **{f"charts/{name}/derived/mesh.yaml": _yaml(mesh(name)) for name in (*services, _GATEWAY)},
-        **{
-            f"charts/{name}/values.schema.json": _json(schema(name))
-            for name in (*services, _GATEWAY, "sandbox")
-        },
+        **{f"charts/{name}/values.schema.json": _json(schema(name)) for name in _OF_SERVICES},
     }
 
 
@@ -96,4 +94,10 @@ def _json(value: Mapping[str, Any]) -> str:
     return json.dumps(value, indent=2) + "\n"
 
 
-DERIVER = Deriver(owns=("charts/*/derived/mesh.yaml", "charts/*/values.schema.json"), files=files)
+DERIVER = Deriver(
+    owns=(
+        "charts/*/derived/mesh.yaml",
+        *(f"charts/{name}/values.schema.json" for name in _OF_SERVICES),
+    ),
+    files=files,
+)
