@@ -53,16 +53,17 @@ vault.hashicorp.com/agent-inject-template-{{ $id }}: |
 {{- $text }}
 {{- end }}
 
-{{/* The certificate, its key and the authority, which belong together: one template writes all. */}}
+{{/* The certificate, its key and the authority, which belong together: one template writes all, and keeps
+     all in a file of its own, from which the sidecar's agent knows what the init container's has fetched. */}}
 {{- define "service-lib.vaultCertificate" -}}
 {{- $path := .Values.tls.vault.path | default (printf "pki/issue/souk-%s" .Chart.Name) }}
 {{- $alternatives := include "service-lib.dnsNames" . | fromYamlArray | join "," }}
 {{- $issue := printf "pkiCert %q %q %q %q %q" $path (printf "common_name=%s" .Chart.Name) (printf "alt_names=%s" $alternatives) (printf "uri_sans=spiffe://souk/%s" .Chart.Name) (printf "ttl=%s" .Values.tls.vault.ttl) -}}
 vault.hashicorp.com/agent-inject-secret-tls: {{ $path }}
-vault.hashicorp.com/agent-inject-file-tls: tls.crt
+vault.hashicorp.com/agent-inject-file-tls: tls.pem
 vault.hashicorp.com/agent-inject-perms-tls: "0400"
 vault.hashicorp.com/agent-inject-template-tls: |
-  {{ printf "{{- with %s -}}{{ .Key | writeToFile \"/vault/secrets/tls.key\" \"\" \"\" \"0400\" }}{{ .CA | writeToFile \"/vault/secrets/ca.crt\" \"\" \"\" \"0400\" }}{{ .Cert }}{{- end -}}" $issue }}
+  {{ printf "{{- with %s -}}{{ .Key | writeToFile \"/vault/secrets/tls.key\" \"\" \"\" \"0400\" }}{{ .CA | writeToFile \"/vault/secrets/ca.crt\" \"\" \"\" \"0400\" }}{{ .Cert | writeToFile \"/vault/secrets/tls.crt\" \"\" \"\" \"0400\" }}{{ .Key }}{{ .CA }}{{ .Cert }}{{- end -}}" $issue }}
 {{- end }}
 
 {{/* The names by which others reach the service, and it itself. */}}

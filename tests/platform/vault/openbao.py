@@ -3,6 +3,7 @@
 The `bao` program comes from a wheel (`tests.platform.tools`); its server keeps all in memory.
 """
 
+import asyncio
 import json
 import os
 import shutil
@@ -15,10 +16,10 @@ from typing import Any
 import aiohttp
 
 from services.local import ports
-from services.local.program import Program, running
+from services.local.program import Program, StartFailed, running, spawn, stop
 
 ROOT = Path(__file__).parents[3]
-_HEALTHY = 200
+_ONCE_SECONDS = 30
 
 
 class Refused(Exception):
@@ -97,14 +98,29 @@ async def server(folder: Path) -> AsyncIterator[Vault]:
 
 @asynccontextmanager
 async def agent(folder: Path, vault: Vault, config: Mapping[str, Any]) -> AsyncIterator[None]:
-    """Runs the agent with `config`, as JSON, until the block is left."""
+    """Runs the agent with `config` until the block is left."""
+    async with running(_agent(folder, vault, config)):
+        yield
+
+
+async def agent_once(folder: Path, vault: Vault, config: Mapping[str, Any]) -> None:
+    """Runs an agent whose `config` lets it end when all is written. Raises StartFailed."""
+    described = _agent(folder, vault, config)
+    process = await spawn(described)
+    try:
+        code = await asyncio.wait_for(process.wait(), _ONCE_SECONDS)
+    finally:
+        await stop(described, process)
+    if code:
+        raise StartFailed(f"the agent ended with {code}:\n{(folder / 'agent.log').read_text()}")
+
+
+def _agent(folder: Path, vault: Vault, config: Mapping[str, Any]) -> Program:
     file = folder / "agent.json"
     file.write_text(json.dumps({**config, "vault": {"address": vault.address}}))
-    described = Program(
+    return Program(
         name="bao agent",
         argv=(program() or "bao", "agent", f"-config={file}"),
         environment={"HOME": str(folder)},
         log=folder / "agent.log",
     )
-    async with running(described):
-        yield

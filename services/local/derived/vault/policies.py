@@ -3,14 +3,20 @@
 Tokens don't get Vault's `default` policy, so what an agent does for itself stands here too.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from services.local.derived.vault.access import Workload
 
-_OWN_TOKEN = (
-    ("auth/token/lookup-self", "read"),
-    ("auth/token/renew-self", "update"),
-    ("auth/token/revoke-self", "update"),
-    ("sys/leases/renew", "update"),
+OWN_TOKEN: Mapping[str, str] = MappingProxyType(
+    {
+        "auth/token/lookup-self": "read",
+        "auth/token/renew-self": "update",
+        "auth/token/revoke-self": "update",
+        "sys/leases/renew": "update",
+    }
 )
+"""What every agent does for itself."""
 
 
 def grants(workload: Workload) -> dict[str, str]:
@@ -20,7 +26,7 @@ def grants(workload: Workload) -> dict[str, str]:
         paths[f"database/creds/{workload.database}"] = "read"
     if workload.certificate:
         paths[f"pki/issue/{workload.role}"] = "update"
-    return {**paths, **dict(_OWN_TOKEN)}
+    return {**paths, **OWN_TOKEN}
 
 
 def of(workload: Workload) -> str:
