@@ -16,7 +16,7 @@ _OPEN_SECONDS: Final = 60.0
 _FOR_PEOPLE: Final = frozenset({Access.ACCESS_USER, Access.ACCESS_ROLE})
 
 Admitting = Callable[[policy.Method], Admission]
-"""Makes what admits callers to a method that is for people."""
+"""Makes what admits callers to a method."""
 
 
 def read_policies(descriptors: Descriptors, bound: Collection[str]) -> Mapping[str, policy.Method]:
@@ -66,8 +66,7 @@ def terms_by_policy(
 
     def terms(method: Method) -> Terms:
         found = policies[method.path]
-        admission = admitting(found) if found.access in _FOR_PEOPLE else None
-        return Terms(deadline_seconds=found.deadline, admission=admission)
+        return Terms(deadline_seconds=found.deadline, admission=admitting(found))
 
     return terms
 

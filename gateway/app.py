@@ -47,9 +47,11 @@ async def _serve(
     options: Options, environment: GatewaySettings, sources: Sources, trust: Trust | None
 ) -> None:
     issuer = environment.jwks_method.removeprefix("/").partition("/")[0]
-    async with clients.opened(options, trust, also=[issuer]) as upstreams:
+    async with (
+        clients.opened(options, trust, also=[issuer]) as upstreams,
+        _admitting(options, environment, partial(upstreams.transport, issuer)) as admitting,
+    ):
         pages, requests = Pages(), RequestMetrics()
-        admitting = _admitting(options, environment, partial(upstreams.transport, issuer))
         composed = Composition(options, environment, upstreams, admitting, pages, metrics=requests)
         served = Served(composed, upstreams, pages)
         reloader = Reloader(sources, served, options.reflect_seconds)
@@ -101,12 +103,16 @@ async def _beside(
             yield port
 
 
-def _admitting(
+@asynccontextmanager
+async def _admitting(
     options: Options, environment: GatewaySettings, issuer: Callable[[], Transport]
-) -> Admitting | None:
-    """Gives what admits people, where policies say that they must show who they are."""
+) -> AsyncIterator[Admitting | None]:
+    """Yields what admits callers, where policies say who they must be and how often they call."""
     if options.access == "open":
-        return None
-    from gateway import tokens  # noqa: PLC0415  # imports what verifies signatures
+        yield None
+        return
+    # Only now: with it comes what verifies signatures.
+    from gateway import admission  # noqa: PLC0415
 
-    return tokens.admitting(environment, issuer)
+    async with admission.admitting(environment, issuer) as admitting:
+        yield admitting

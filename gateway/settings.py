@@ -5,6 +5,8 @@ The environment (`SOUK_*`) says how the process lives in the mesh, as for every 
 """
 
 import argparse
+import ipaddress
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,7 +15,7 @@ from typing import Final, Literal
 from gateway.transcoding.descriptors import Faults
 from gateway.transcoding.percent import Decoding
 from services.mesh.address import host_and_port
-from services.mesh.settings import MeshSettings
+from services.mesh.settings import MeshSettings, Secret
 
 Command = Literal["serve", "openapi", "routes"]
 
@@ -29,14 +31,34 @@ class GatewaySettings(MeshSettings):
     """The environment. `listen` is where services in the gateway's own process serve gRPC.
 
     `cors_origins`: the origins whose pages may call the gateway, or "*". `max_connections`: of
-    HTTP, of one process. `worker`: which of several processes on one port this is; their parent
-    sets it.
+    HTTP, of one process; `max_connections_per_address`: of them, from one client address.
+    `trusted_proxies`: the networks, like 10.0.0.0/8, whose `forwarded_field` says who the client
+    is; from anybody else it says nothing.
+    `redis_url`: where the processes of the gateway share what callers have called; without it each
+    counts alone. `rate_factor`: multiplies the numbers of the rate classes, for machines where all
+    callers are one.
+    `worker`: which of several processes on one port this is; their parent sets it.
     """
 
     listen: str = "127.0.0.1:50050"
     cors_origins: tuple[str, ...] = ()
     max_connections: int = 10_000
+    max_connections_per_address: int = 1_000
+    trusted_proxies: tuple[str, ...] = ()
+    forwarded_field: Literal["x-forwarded-for", "forwarded"] = "x-forwarded-for"
+    redis_url: Secret | None = None
+    rate_factor: float = 1
     worker: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuses what is no network, and rates of nothing."""
+        if not 0 < self.rate_factor < math.inf:
+            raise ValueError("SOUK_RATE_FACTOR must be above 0")
+        try:
+            for text in self.trusted_proxies:
+                ipaddress.ip_network(text)
+        except ValueError as error:
+            raise ValueError(f"SOUK_TRUSTED_PROXIES: {error}") from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,17 +33,21 @@ _MOST_REFUSED: Final = 100
 class Connection(Answering):
     """The protocol of a connection."""
 
-    __slots__ = ("_is_paused",)
+    __slots__ = ("_is_paused", "_peer")
 
     def __init__(self, endpoint: Endpoint) -> None:
         super().__init__(endpoint)
         self._is_paused = False
+        self._peer = ""
 
     # What the transport calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Takes the connection, or refuses it."""
         self._transport = cast("asyncio.Transport", transport)
+        name = transport.get_extra_info("peername")
+        # Of IP an address and a port first; of other kinds nothing that tells clients apart.
+        self._peer = name[0] if isinstance(name, tuple) else ""
         if self._endpoint.enter(self):
             return
         if len(self._endpoint.refused) > _MOST_REFUSED:
@@ -153,6 +157,7 @@ class Connection(Answering):
             headers=reader.headers,
             body=body,
             chunks=chunks,
+            peer=self._peer,
         )
         try:
             given = self._endpoint.handler(request)

@@ -35,6 +35,8 @@ class HttpRequest:
 
     What is not read is thrown away after the answer.
     """
+    peer: str = ""
+    """The address at the other end of the connection; empty if it has none."""
 
 
 class WebSocket(Protocol):

@@ -50,7 +50,7 @@ class StreamCalls:
         if websocket_handshake.is_handshake(request):
             agreed = websocket_handshake.accept(request, self.origins)
         if route.terms.admission is not None:
-            await route.terms.admission.admit(request.headers)
+            await route.terms.admission.admit(request)
         call = call_of()
         if agreed is not None:
             speak = websocket_call.prepared(route, call, head, self.codec)

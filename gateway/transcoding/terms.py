@@ -3,20 +3,20 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.transcoding.errors import Headers
+from gateway.transcoding.http import HttpRequest
 
 
 class Admission(Protocol):
     """Decides who may call a method."""
 
-    def admit_now(self, headers: Headers) -> bool:
+    def admit_now(self, request: HttpRequest) -> bool:
         """Admits a caller if nothing has to be waited for to tell; says whether it did.
 
         Raises StatusError if the caller may not make the call.
         """
         ...
 
-    async def admit(self, headers: Headers) -> None:
+    async def admit(self, request: HttpRequest) -> None:
         """Admits a caller. Raises StatusError if the caller may not make the call."""
         ...
 

@@ -140,7 +140,7 @@ class Transcoder:
                 response = await self._streams.answer(request, route, head, call_of)
             else:
                 if route.terms.admission is not None:
-                    await route.terms.admission.admit(request.headers)
+                    await route.terms.admission.admit(request)
                 message = await body.read(request, self._options.limits)
                 reply = await self._call(request, route, head, message)
                 response = route.writer.write(reply, request.headers, request.method)
@@ -190,7 +190,7 @@ def _must_wait(request: HttpRequest, route: Route) -> bool:
     if route.is_stream or request.body is None:
         return True
     terms = route.terms
-    return terms.admission is not None and not terms.admission.admit_now(request.headers)
+    return terms.admission is not None and not terms.admission.admit_now(request)
 
 
 def _unmatched(method: str, allow: frozenset[str]) -> HttpResponse:

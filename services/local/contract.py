@@ -11,7 +11,7 @@ from google.api import annotations_pb2, http_pb2
 from google.protobuf import descriptor_pb2, descriptor_pool
 from google.protobuf.descriptor import Descriptor
 
-from souk.mesh.v1 import policy_pb2, rates_pb2
+from souk.mesh.v1 import policy_pb2
 
 DESCRIPTORS = Path(__file__).parents[2] / "proto" / "gen" / "souk.binpb"
 
@@ -117,12 +117,6 @@ def find(what: str) -> Rpc:
     ]
     hint = f"; did you mean {', '.join(near[:5])}?" if near else ""
     raise NoSuchRpc(f"the contract has no RPC or route {what!r}{hint}")
-
-
-def rate_limit(rate: "policy_pb2.RateClass.ValueType") -> policy_pb2.RateLimit | None:
-    """Returns the numbers of a rate class."""
-    limits = rates_pb2.DESCRIPTOR.GetOptions().Extensions[policy_pb2.rate_limits].limits
-    return next((limit for limit in limits if limit.rate == rate), None)
 
 
 def _of_file(

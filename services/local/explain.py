@@ -10,8 +10,8 @@ from google.protobuf import descriptor_pb2, duration_pb2
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-from services.local import contract
 from services.local.contract import Rpc
+from services.mesh import rates
 from services.mesh.settings import MeshSettings
 from souk.mesh.v1.policy_pb2 import Access, Policy, Priority, RateClass
 
@@ -102,9 +102,9 @@ def _retry(rpc: Rpc) -> str:
 
 
 def _rate(policy: Policy) -> str:
-    limit = contract.rate_limit(policy.rate)
-    if limit is None:
+    if not policy.rate:
         return "not limited"
+    limit = rates.rate_limit(policy.rate)
     per_user = limit.per_user_per_minute
     parts = [
         f"{limit.per_address_per_minute} a minute per address",

@@ -4,6 +4,7 @@ A process is told what it needs and nothing more: its own database, its own cert
 addresses of the services it calls.
 """
 
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from services.local.endpoints import Endpoints
 from services.local.program import Program
 from services.local.topology import Service
 
+_RATE_FACTOR = "100"
 _PROVIDER_WEBHOOK = "/v1/payments:providerEvent"
 
 
@@ -87,6 +89,9 @@ class Launch:
                 **self._identity("gateway"),
                 "SOUK_LISTEN": self.endpoints.grpc["storefront"],
                 "SOUK_TARGETS": self._targets([service.name for service in topology.SERVICES]),
+                "SOUK_REDIS_URL": self.endpoints.redis,
+                # Here everybody has one address, and a person tries in a minute what takes a day.
+                "SOUK_RATE_FACTOR": os.environ.get("SOUK_RATE_FACTOR") or _RATE_FACTOR,
             },
             check=lambda: readiness.check_http(address, "/readyz"),
         )

@@ -16,7 +16,7 @@ from google.protobuf.descriptor import (
 )
 
 from souk.mesh.v1 import policy_pb2
-from souk.mesh.v1.policy_pb2 import Access, Priority
+from souk.mesh.v1.policy_pb2 import Access, Priority, RateClass
 
 _IDEMPOTENT = descriptor_pb2.MethodOptions.IDEMPOTENT
 _NO_SIDE_EFFECTS = descriptor_pb2.MethodOptions.NO_SIDE_EFFECTS
@@ -38,6 +38,7 @@ class Method:
     `ErrorInfo.domain`, like `order.souk`. `deadline` is in seconds, None if it may stay open.
     `owner_field` is the path of the request field that names the owner, empty if there is none.
     `retriable` says that repeating the call does no harm. `priority` says what is shed first.
+    `rate` is the class of how often it may be called, unspecified for what is internal.
     """
 
     path: str
@@ -52,6 +53,7 @@ class Method:
     deadline: float | None
     retriable: bool
     priority: Priority.ValueType
+    rate: RateClass.ValueType
     client_streaming: bool
     server_streaming: bool
     request_type: Descriptor
@@ -122,6 +124,7 @@ def _read(method: MethodDescriptor) -> Method:
         deadline=_deadline(policy),
         retriable=_options(method).idempotency_level in (_IDEMPOTENT, _NO_SIDE_EFFECTS),
         priority=policy.priority,
+        rate=policy.rate,
         client_streaming=method.client_streaming,
         server_streaming=method.server_streaming,
         request_type=method.input_type,

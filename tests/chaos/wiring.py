@@ -75,7 +75,7 @@ async def links(
     stack: contextlib.AsyncExitStack, real: Endpoints
 ) -> dict[tuple[str, str], TcpProxy]:
     """Opens a proxy on each way that a process takes to another one."""
-    ways = [("gateway", name) for name in SERVICES]
+    ways = [("gateway", name) for name in (*SERVICES, "redis")]
     for service in topology.SERVICES:
         ways += [(service.name, callee) for callee in contract.callees(service.name)]
         ways += [(service.name, store) for store in sorted(service.stores)]

@@ -42,7 +42,7 @@ class Endpoint:
     async def admitted(self, request: HttpRequest, timeout_seconds: float | None) -> Call:
         """Gives the call to make. Raises StatusError if the client may not make it."""
         if self.terms.admission is not None:
-            await self.terms.admission.admit(request.headers)
+            await self.terms.admission.admit(request)
         denied = self.shared.denied_metadata
         return Call(
             path=self.method.path,

@@ -43,16 +43,16 @@ class Knowing:
     def __init__(self, *, knows: bool) -> None:
         self._knows = knows
 
-    def admit_now(self, headers: Headers) -> bool:
+    def admit_now(self, request: HttpRequest) -> bool:
         """Admits who is known."""
         if self._knows:
-            self._check(headers)
+            self._check(request.headers)
         return self._knows
 
-    async def admit(self, headers: Headers) -> None:
+    async def admit(self, request: HttpRequest) -> None:
         """Asks."""
         await asyncio.sleep(0)
-        self._check(headers)
+        self._check(request.headers)
 
     def _check(self, headers: Headers) -> None:
         if (b"authorization", b"stranger") in headers:

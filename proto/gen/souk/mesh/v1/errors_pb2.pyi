@@ -90,6 +90,15 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Calls to another service are held back, as it has not answered for a while
     (`UNAVAILABLE`). Repeat the call after the time told.
     """
+    ERROR_REASON_RATE_LIMITED: _ErrorReason.ValueType  # 23
+    """The caller's address or user has made more calls than the RPC's rate class
+    allows (`RESOURCE_EXHAUSTED`). The metadata names `rate`, the class, and
+    `by`, which is "address" or "user". Repeat the call after the time told.
+    """
+    ERROR_REASON_RATE_UNKNOWN: _ErrorReason.ValueType  # 24
+    """Whether the caller has made too many calls can't be told now
+    (`UNAVAILABLE`). Repeat the call after the time told.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed, as `google.rpc.ErrorInfo.reason` without the prefix
@@ -164,6 +173,15 @@ Nothing was done. Repeat the call after the time told.
 """
 ERROR_REASON_CIRCUIT_OPEN: ErrorReason.ValueType  # 22
 """Calls to another service are held back, as it has not answered for a while
+(`UNAVAILABLE`). Repeat the call after the time told.
+"""
+ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 23
+"""The caller's address or user has made more calls than the RPC's rate class
+allows (`RESOURCE_EXHAUSTED`). The metadata names `rate`, the class, and
+`by`, which is "address" or "user". Repeat the call after the time told.
+"""
+ERROR_REASON_RATE_UNKNOWN: ErrorReason.ValueType  # 24
+"""Whether the caller has made too many calls can't be told now
 (`UNAVAILABLE`). Repeat the call after the time told.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -299,7 +299,12 @@ Global___RateLimits: _TypeAlias = RateLimits  # noqa: Y015
 
 @_typing.final
 class RateLimit(_message.Message):
-    """The numbers of one rate class."""
+    """The numbers of one rate class.
+
+    Each caller has a bucket that holds a minute's calls and is refilled evenly
+    over a minute: as many calls may come at once, and no more than that a minute
+    in the long run. A refused call takes nothing from the bucket.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
