@@ -44,13 +44,19 @@ async def build(settings: Settings, _mesh: Mesh) -> AsyncIterator[App]:
         sys.stderr.write("closed\n")
 
 
-async def migrate(_settings: Settings) -> None:
+async def migrate(_settings: MeshSettings) -> None:
     """Tell that it ran."""
     sys.stderr.write("migrated\n")
     await asyncio.sleep(0)
 
 
-PROCESS = run.Process(name="echo", settings=Settings, build=build, migrate=migrate)
+PROCESS = run.Process(
+    name="echo",
+    settings=Settings,
+    build=build,
+    migrate=migrate,
+    migration_settings=MeshSettings,
+)
 
 if __name__ == "__main__":
     run.main(PROCESS)

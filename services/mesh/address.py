@@ -24,3 +24,18 @@ def is_loopback(address: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def reaches(address: str, listen: str) -> bool:
+    """Say whether a call to `address` comes out where this process listens.
+
+    Who listens on every interface is reached by loopback, too. Raises ValueError.
+    """
+    if not address or address == listen:
+        return address == listen
+    host, port = host_and_port(listen)
+    try:
+        is_any = ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False
+    return is_any and is_loopback(address) and host_and_port(address)[1] == port

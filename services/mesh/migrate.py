@@ -26,6 +26,8 @@ from importlib.resources.abc import Traversable
 import asyncpg
 import structlog
 
+from services.mesh.settings import MeshSettings, Secret
+
 _log = structlog.get_logger(__name__)
 
 _NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
@@ -41,6 +43,16 @@ _CREATE_HISTORY = """
         PRIMARY KEY (source, version)
     )
 """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigrationSettings(MeshSettings):
+    """All that migrations are told. `database_url`: the database, as whoever may change its schema.
+
+    They run with rights that the service does not have, and without the service's other secrets.
+    """
+
+    database_url: Secret
 
 
 class MigrationError(Exception):

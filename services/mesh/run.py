@@ -16,7 +16,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from typing import Generic, NoReturn, TypeVar
+from typing import Generic, NoReturn, TypeVar, cast
 
 import structlog
 
@@ -39,8 +39,8 @@ __all__ = [
 
 S = TypeVar("S", bound=MeshSettings)
 
-_CANCELLATIONS = 10
-_CANCELLATION_SECONDS = 1.0
+CANCELLATIONS = 10
+CANCELLATION_SECONDS = 1.0
 
 _log = structlog.get_logger(__name__)
 
@@ -51,20 +51,22 @@ class Process(Generic[S]):
 
     `name` is its identity in the mesh. `settings` is the dataclass read from the environment.
     `build` opens what the service needs, yields the app, and closes it again after the drain.
-    `migrate` brings the service's store to the present schema; None if it has none.
+    `migrate` brings the service's store to the present schema; None if it has none. It is told the
+    `migration_settings`, where they are less than all.
     """
 
     name: str
     settings: type[S]
     build: Callable[[S, Mesh], AbstractAsyncContextManager[App]]
     migrate: Callable[[S], Awaitable[None]] | None = None
+    migration_settings: type[MeshSettings] | None = None
 
 
 def main(process: Process[S], argv: Sequence[str] | None = None) -> NoReturn:
     """Run the process as the command line says and exit."""
     command = _command(process, argv)
     try:
-        values = settings.load(process.settings)
+        values = settings.load(_settings(process, command))
         failpoints.arm(os.environ, listen=values.listen)
         logs.configure(process.name, values)
         with traces.recording(process.name, values):
@@ -85,6 +87,12 @@ def _command(process: Process[S], argv: Sequence[str] | None) -> str:
     )
     parser.add_argument("command", nargs="?", choices=commands, default="serve")
     return str(parser.parse_args(argv).command)
+
+
+def _settings(process: Process[S], command: str) -> type[S]:
+    if command == "migrate" and process.migration_settings is not None:
+        return cast("type[S]", process.migration_settings)
+    return process.settings
 
 
 def _refuse(process: Process[S], faults: Sequence[str], *, exit_code: int) -> NoReturn:
@@ -148,11 +156,11 @@ async def _end(tasks: Iterable[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
     cancellation that comes in the moment of success (python/cpython#86296).
     """
     pending = set(tasks)
-    for _ in range(_CANCELLATIONS):
+    for _ in range(CANCELLATIONS):
         for task in pending:
             task.cancel()
         if pending:
-            _, pending = await asyncio.wait(pending, timeout=_CANCELLATION_SECONDS)
+            _, pending = await asyncio.wait(pending, timeout=CANCELLATION_SECONDS)
     return pending
 
 

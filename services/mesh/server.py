@@ -52,7 +52,7 @@ _OPTIONS = (
     ("grpc.max_connection_age_ms", 1_800_000),
     ("grpc.max_connection_age_grace_ms", 300_000),
 )
-_SETTLING_SECONDS = 5.0
+SETTLING_SECONDS = 5.0
 
 _log = structlog.get_logger(__name__)
 
@@ -189,5 +189,5 @@ async def _drain(
     await in_flight.settled(grace)
     await server.stop(None)
     await stopping
-    if not await in_flight.settled(_SETTLING_SECONDS):
+    if not await in_flight.settled(SETTLING_SECONDS):
         _log.error("handlers did not end when they were cancelled")

@@ -6,6 +6,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from services.mesh import database, migrate, redis_client
+from services.mesh.migrate import MigrationSettings
 from services.mesh.run import App, Mesh, Process
 from services.notification.announcements import Announcements
 from services.notification.channels import Sender
@@ -131,10 +132,16 @@ async def _sms(
         yield {Channel.SMS: sender}
 
 
-async def _migrate(settings: Settings) -> None:
+async def _migrate(settings: Settings | MigrationSettings) -> None:
     await migrate.run(
         settings.database_url.reveal(), package="services.notification", mesh=("inbox",)
     )
 
 
-PROCESS = Process(name="notification", settings=Settings, build=build, migrate=_migrate)
+PROCESS = Process(
+    name="notification",
+    settings=Settings,
+    build=build,
+    migrate=_migrate,
+    migration_settings=MigrationSettings,
+)

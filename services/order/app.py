@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from services.mesh import database, migrate, redis_client
 from services.mesh.idempotency import IdempotencyKeys
+from services.mesh.migrate import MigrationSettings
 from services.mesh.relay import Relay
 from services.mesh.run import App, Mesh, Process
 from services.mesh.wake_ups import WakeUps
@@ -76,10 +77,16 @@ async def build(settings: Settings, mesh: Mesh) -> AsyncIterator[App]:
         )
 
 
-async def _migrate(settings: Settings) -> None:
+async def _migrate(settings: Settings | MigrationSettings) -> None:
     await migrate.run(
         settings.database_url.reveal(), package="services.order", mesh=("outbox", "idempotency")
     )
 
 
-PROCESS = Process(name="order", settings=Settings, build=build, migrate=_migrate)
+PROCESS = Process(
+    name="order",
+    settings=Settings,
+    build=build,
+    migrate=_migrate,
+    migration_settings=MigrationSettings,
+)

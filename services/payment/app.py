@@ -8,6 +8,7 @@ import aiohttp
 
 from services.mesh import database, migrate
 from services.mesh.idempotency import IdempotencyKeys
+from services.mesh.migrate import MigrationSettings
 from services.mesh.run import App, Mesh, Process
 from services.payment.clients import Orders
 from services.payment.repeatable import Repeatable
@@ -77,10 +78,16 @@ async def build(settings: Settings, mesh: Mesh) -> AsyncIterator[App]:
         )
 
 
-async def _migrate(settings: Settings) -> None:
+async def _migrate(settings: Settings | MigrationSettings) -> None:
     await migrate.run(
         settings.database_url.reveal(), package="services.payment", mesh=("idempotency",)
     )
 
 
-PROCESS = Process(name="payment", settings=Settings, build=build, migrate=_migrate)
+PROCESS = Process(
+    name="payment",
+    settings=Settings,
+    build=build,
+    migrate=_migrate,
+    migration_settings=MigrationSettings,
+)

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import structlog
 
 from services.mesh import database, migrate
+from services.mesh.migrate import MigrationSettings
 from services.mesh.run import App, Mesh, Process
 from services.user.access_tokens import AccessTokens
 from services.user.address_store import AddressStore
@@ -62,7 +63,7 @@ async def build(settings: Settings, mesh: Mesh) -> AsyncIterator[App]:
         )
 
 
-async def _migrate(settings: Settings) -> None:
+async def _migrate(settings: Settings | MigrationSettings) -> None:
     await migrate.run(settings.database_url.reveal(), package="services.user")
 
 
@@ -90,4 +91,10 @@ async def _sweep(sessions: SessionStore) -> None:
         _log.info("forgot expired sessions", count=count)
 
 
-PROCESS = Process(name="user", settings=Settings, build=build, migrate=_migrate)
+PROCESS = Process(
+    name="user",
+    settings=Settings,
+    build=build,
+    migrate=_migrate,
+    migration_settings=MigrationSettings,
+)
