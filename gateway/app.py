@@ -23,6 +23,7 @@ from gateway.settings import NAME, GatewaySettings, Options
 from gateway.transcoding.transport import Transport
 from gateway.trust import Trust, read_trust
 from services.mesh import logs, traces
+from services.mesh.address import reaches
 
 
 async def run(options: Options, environment: GatewaySettings) -> int:
@@ -74,7 +75,8 @@ def _has_storefront(options: Options, environment: GatewaySettings, plan: Plan) 
     address = clients.address_of(options, storefront.SERVICE)
     # Of several processes on one port, one has it.
     is_first = not environment.worker
-    return is_first and storefront.SERVICE in plan.services and address == environment.listen
+    is_served = is_first and storefront.SERVICE in plan.services
+    return is_served and reaches(address, environment.listen)
 
 
 @asynccontextmanager

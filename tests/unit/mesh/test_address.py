@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.mesh.address import host_and_port, is_loopback
+from services.mesh.address import host_and_port, is_loopback, reaches
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,21 @@ def test_anything_else_is_refused(address: str) -> None:
 def test_loopback_is_known(address: str, *, expected: bool) -> None:
     """Only what no other machine can reach is loopback."""
     assert expected == is_loopback(address)
+
+
+@pytest.mark.parametrize(
+    ("address", "listen", "expected"),
+    [
+        ("localhost:50050", "0.0.0.0:50050", True),
+        ("127.0.0.1:50050", "[::]:50050", True),
+        ("127.0.0.1:50050", "127.0.0.1:50050", True),
+        ("storefront:50050", "0.0.0.0:50050", False),
+        ("localhost:50051", "0.0.0.0:50050", False),
+        ("localhost:50050", "10.0.0.1:50050", False),
+        ("localhost:50050", "gateway:50050", False),
+        ("", "0.0.0.0:50050", False),
+    ],
+)
+def test_who_listens_everywhere_is_reached_by_loopback(address, listen, expected):
+    """An upstream can be this very process without being written like what it listens on."""
+    assert expected == reaches(address, listen)
