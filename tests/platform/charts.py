@@ -54,6 +54,7 @@ class Charts:
         shutil.copytree(
             ROOT / "charts", self._folder, ignore=shutil.ignore_patterns("*.tgz", "Chart.lock")
         )
+        self._rendered: dict[tuple[Layer, tuple[str, ...]], str] = {}
         for chart in CHARTS:
             self._helm("dependency", "build", str(self._folder / chart))
 
@@ -63,7 +64,11 @@ class Charts:
 
     def template(self, layer: Layer, *settings: str) -> str:
         """Returns the objects as YAML; `settings` are like `image.tag=1`. Raises HelmFailed."""
-        return self._helm("template", layer.chart, *self._arguments(layer, settings))
+        key = (layer, settings)
+        if key not in self._rendered:
+            arguments = self._arguments(layer, settings)
+            self._rendered[key] = self._helm("template", layer.chart, *arguments)
+        return self._rendered[key]
 
     def objects(self, layer: Layer, *settings: str) -> list[dict[str, Any]]:
         """Returns the objects. Raises HelmFailed."""

@@ -11,6 +11,16 @@ from services.local.check import Check
 CHECKS = (
     # Linted and rendered with every layer of values; what follows reads what was rendered.
     Check(name="helm", command=("python", "-m", "tests.platform.charts"), needs=("helm",)),
+    Check(
+        name="kubeconform",
+        command=("python", "-m", "tests.platform.conform", ".tools/rendered"),
+        needs=("helm", "kubeconform", "kubernetes-validate"),
+    ),
+    Check(
+        name="checkov charts",
+        command=("checkov", "--config-file", "tests/platform/checkov-kubernetes.yaml"),
+        needs=("helm", "checkov"),
+    ),
 )
 
 

@@ -96,12 +96,13 @@ class Wheels:
         environment = _TOOLS / self.programs[0]
         lock = str(Path(__file__).parent / self.lock)
         uv = str(_SCRIPTS / "uv")
-        _run((uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(environment)))
+        venv = ("venv", "--quiet", "--clear", "--relocatable", "--python", sys.executable)
+        _run((uv, *venv, str(environment)))
         python = str(environment / "bin" / "python")
         install = ("pip", "install", "--quiet", "--compile-bytecode", "--require-hashes")
         _run((uv, *install, "--python", python, "--requirement", lock))
         for program in self.programs:
-            (target / program).symlink_to(environment / "bin" / program)
+            (target / program).symlink_to(Path("..", environment.name, "bin", program))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

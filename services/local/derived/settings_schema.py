@@ -21,7 +21,9 @@ SET_BY_THE_CHART = frozenset(
 )
 """Settings that are no values: the chart knows its ports, files and grace periods."""
 
-_SET_BY_THE_PROCESS = frozenset({"worker"})
+SET_BY_THE_PROCESS = frozenset({"worker"})
+"""What the gateway tells the processes that it starts."""
+
 _SPAN = {"type": "string", "pattern": r"^\d+(\.\d+)?(ms|s|m|h|d)$"}
 _TYPES: dict[Any, dict[str, Any]] = {
     str: {"type": "string"},
@@ -62,7 +64,7 @@ def fields(service: str) -> Fields:
     cls = _settings(service)
     mesh = [each for each in _of(MeshSettings) if each.name not in SET_BY_THE_CHART]
     inherited = {each.name for each in _of(MeshSettings)}
-    own = [each for each in _of(cls) if each.name not in inherited | _SET_BY_THE_PROCESS]
+    own = [each for each in _of(cls) if each.name not in inherited | SET_BY_THE_PROCESS]
     return Fields(
         mesh=tuple(mesh),
         own=tuple(each for each in own if each.type is not Secret),
