@@ -36,6 +36,13 @@ def is_public(policies: Mapping[str, policy.Method], method: Method) -> bool:
     return policies[method.path].access != Access.ACCESS_INTERNAL
 
 
+def private(policies: Mapping[str, policy.Method], methods: Iterable[Method]) -> frozenset[str]:
+    """Names, in full, the methods whose answers depend on who asks."""
+    return frozenset(
+        method.full_name for method in methods if policies[method.path].access in _FOR_PEOPLE
+    )
+
+
 def check_public(policies: Mapping[str, policy.Method], bound: Iterable[Method]) -> None:
     """Raises Faults for every bound method that only services may call."""
     faults = [

@@ -58,9 +58,10 @@ class ClientAddresses:
                 break
         return client
 
-    def is_trusted(self, request: HttpRequest) -> bool:
-        """Says whether the connection is a trusted proxy's."""
-        return self._read(request.peer)[1]
+    def of_peer(self, peer: str) -> str:
+        """Gives whose connection an address has; empty for a trusted proxy, who has many's."""
+        client, is_trusted = self._read(peer)
+        return "" if is_trusted else client
 
     def _known(self, text: str) -> tuple[str, bool]:
         address = _address(text)

@@ -1,7 +1,7 @@
 """Builds what answers requests out of contracts, anew for each set of them.
 
-request -> telemetry -> health and docs -> CORS -> compression -> RPC by name, or transcoder
--> guard -> upstream
+request -> telemetry -> health and docs -> hosts -> CORS -> compression
+-> RPC by name, or transcoder -> guard -> upstream
 """
 
 import json
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from gateway import access, clients, cors, rpcs
+from gateway import access, clients, cors, edge, rpcs
 from gateway.access import Admitting
 from gateway.clients import Upstreams
 from gateway.contracts import Contracts
@@ -50,6 +50,8 @@ class Plan:
     terms: Callable[[Method], Terms]
     priorities: Mapping[str, Priority.ValueType]
     """What is refused first under load, by the paths of methods."""
+    private: Collection[str]
+    """The full names of methods whose answers are not everybody's."""
 
 
 def openapi(contracts: Contracts) -> dict[str, object]:
@@ -77,6 +79,7 @@ class Composition:
         """`admitting` admits people, as policies ask for it; None enforces no policy."""
         self._options = options
         self._cors_origins = environment.cors_origins
+        self._hosts = environment.allowed_hosts
         self._limit = ConcurrencyLimit(highest=environment.max_concurrency)
         self._upstreams = upstreams
         self._admitting = admitting
@@ -88,6 +91,7 @@ class Composition:
         options = self._options
         terms: Callable[[Method], Terms] = access.open_terms
         priorities: Mapping[str, Priority.ValueType] = {}
+        private: Collection[str] = ()
         services = rpcs.services(options, contracts.descriptors, contracts.services())
         methods = [each for each in contracts.descriptors.methods if each.service in services]
         clients.check_upstreams(options, services)
@@ -97,12 +101,14 @@ class Composition:
             access.check_public(policies, [binding.method for binding in contracts.bindings])
             terms = access.terms_by_policy(policies, self._admitting)
             priorities = {path: policy.priority for path, policy in policies.items()}
+            private = access.private(policies, methods)
         return Plan(
             contracts=contracts,
             services=services,
             methods=methods,
             terms=terms,
             priorities=priorities,
+            private=private,
         )
 
     def handler(self, plan: Plan) -> Handler:
@@ -130,8 +136,9 @@ class Composition:
         secret = methods_with_secrets(plan.methods)
         shared = rpcs.shared(options, codec, _DENIED_METADATA, secret)
         by_name = rpcs.server(plan.methods, shared, transport, plan.terms, contracts.router)
-        handler = _compressed(by_name.before(transcoder.handle), secret)
-        handler = self._pages.before(cors.allowing(handler, self._cors_origins))
+        handler = _finished(by_name.before(transcoder.handle), secret, plan.private)
+        handler = cors.allowing(handler, self._cors_origins)
+        handler = self._pages.before(edge.serving_hosts(handler, self._hosts, codec))
         return told(handler, codec, self._metrics)
 
     def document(self, plan: Plan) -> bytes:
@@ -144,16 +151,23 @@ class Composition:
         return {name: partial(transport(name).is_ready, name) for name in plan.services}
 
 
-def _compressed(handler: Handler, secret: Collection[str]) -> Handler:
+def _finished(handler: Handler, secret: Collection[str], private: Collection[str]) -> Handler:
     def handle(request: HttpRequest) -> Answer:
-        return finished(handler(request), partial(_pack, request.headers, secret))
+        return finished(handler(request), partial(_finish, request.headers, secret, private))
 
     return handle
 
 
-def _pack(request_headers: Headers, secret: Collection[str], response: HttpResponse) -> None:
-    """Compresses an answer, unless it holds secrets."""
+def _finish(
+    request_headers: Headers,
+    secret: Collection[str],
+    private: Collection[str],
+    response: HttpResponse,
+) -> None:
+    """Compresses an answer, unless it holds secrets; has nobody store what is not everybody's."""
     if response.rpc in secret:
-        response.headers.append((b"cache-control", b"no-store"))
-    else:
-        compression.compress(response, request_headers)
+        edge.keep_private(response)
+        return
+    if response.rpc in private:
+        edge.keep_private(response)
+    compression.compress(response, request_headers)

@@ -35,7 +35,7 @@ def allowing(handler: Handler, origins: Sequence[str]) -> Handler:
     def handle(request: HttpRequest) -> Answer:
         origin = header(request.headers, b"origin")
         if origin is None or not (_ANY in known or origin in known):
-            return handler(request)
+            return handler(request) if _ANY in known else finished(handler(request), _vary)
         allowed = (_ANY if _ANY in known else origin).encode("latin-1")
         wanted = header(request.headers, b"access-control-request-method")
         if request.method == "OPTIONS" and wanted is not None:
@@ -53,6 +53,11 @@ def allowing(handler: Handler, origins: Sequence[str]) -> Handler:
 
 def _allowance(origin: bytes) -> Headers:
     return [(b"access-control-allow-origin", origin), (b"vary", b"origin")]
+
+
+def _vary(response: HttpResponse) -> None:
+    """Lets no cache give a page of an allowed origin what was answered to another (RFC 9110)."""
+    response.headers.append((b"vary", b"origin"))
 
 
 def _preflight(request: HttpRequest) -> Headers:

@@ -9,6 +9,8 @@ from typing import Final
 
 import structlog
 
+from gateway.client_address import ClientAddresses
+from gateway.edge import fixed_lines
 from gateway.http1.limits import Limits
 from gateway.http1.server import Server
 from gateway.http1.workers import Parent
@@ -62,7 +64,14 @@ async def answer_until_signal(
     `metrics_port` is where /metrics is, to tell of it; `on_drain` is called when the drain begins.
     """
     _allow_open_files(environment.max_connections + _OTHER_OPEN_FILES)
-    async with Server(handler, Limits(connections=environment.max_connections)) as server:
+    addresses = ClientAddresses(environment.trusted_proxies)
+    limits = Limits(
+        connections=environment.max_connections,
+        connections_per_client=environment.max_connections_per_address,
+    )
+    async with Server(
+        handler, limits, fixed=fixed_lines(environment.hsts), client_of=addresses.of_peer
+    ) as server:
         await server.listen(listening)
         event_loop.settle()
         _log.info("serving", address=address_of(listening), metrics_port=metrics_port)

@@ -7,20 +7,25 @@ The environment (`SOUK_*`) says how the process lives in the mesh, as for every 
 import argparse
 import ipaddress
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Final, Literal
 
 from gateway.transcoding.descriptors import Faults
 from gateway.transcoding.percent import Decoding
 from services.mesh.address import host_and_port
-from services.mesh.settings import MeshSettings, Secret
+from services.mesh.settings import MeshSettings, Secret, SettingsError
 
 Command = Literal["serve", "openapi", "routes"]
 
 NAME: Final = "gateway"
 """The gateway's identity in the mesh."""
+
+# As browsers write it (RFC 6454 section 6.2); "null" is every page that hides where it is from.
+_is_origin = re.compile(r"[a-z][a-z0-9+.\-]*://[a-z0-9.\-\[\]:]+").fullmatch
 
 ANY_SERVICE: Final = "*"
 """The upstream of every service that has none of its own."""
@@ -30,13 +35,17 @@ ANY_SERVICE: Final = "*"
 class GatewaySettings(MeshSettings):
     """The environment. `listen` is where services in the gateway's own process serve gRPC.
 
-    `cors_origins`: the origins whose pages may call the gateway, or "*". `max_connections`: of
-    HTTP, of one process; `max_connections_per_address`: of them, from one client address.
+    `cors_origins`: the origins whose pages may call the gateway, or "*".
+    `allowed_hosts`: the names that requests may have as their Host; any, if none is given.
+    `hsts`: for how long browsers shall come by TLS alone, where a proxy in front speaks it.
     `trusted_proxies`: the networks, like 10.0.0.0/8, whose `forwarded_field` says who the client
     is; from anybody else it says nothing.
+    `max_connections`: of HTTP, of one process; `max_connections_per_address`: of them, from one
+    client address.
     `redis_url`: where the processes of the gateway share what callers have called; without it each
-    counts alone. `rate_factor`: multiplies the numbers of the rate classes, for machines where all
-    callers are one.
+    counts alone.
+    `rate_factor`: multiplies the numbers of the rate classes, for machines where all callers are
+    one.
     `worker`: which of several processes on one port this is; their parent sets it.
     """
 
@@ -44,6 +53,8 @@ class GatewaySettings(MeshSettings):
     cors_origins: tuple[str, ...] = ()
     max_connections: int = 10_000
     max_connections_per_address: int = 1_000
+    allowed_hosts: tuple[str, ...] = ()
+    hsts: timedelta | None = None
     trusted_proxies: tuple[str, ...] = ()
     forwarded_field: Literal["x-forwarded-for", "forwarded"] = "x-forwarded-for"
     redis_url: Secret | None = None
@@ -51,14 +62,22 @@ class GatewaySettings(MeshSettings):
     worker: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuses what is no network, and rates of nothing."""
+        """Refuses what is no origin, no network, and rates of nothing."""
+        faults = []
         if not 0 < self.rate_factor < math.inf:
-            raise ValueError("SOUK_RATE_FACTOR must be above 0")
-        try:
-            for text in self.trusted_proxies:
+            faults.append("SOUK_RATE_FACTOR must be above 0")
+        faults += [
+            f"SOUK_CORS_ORIGINS: {origin!r} is neither * nor an origin like https://shop.example"
+            for origin in self.cors_origins
+            if origin != "*" and not _is_origin(origin)
+        ]
+        for text in self.trusted_proxies:
+            try:
                 ipaddress.ip_network(text)
-        except ValueError as error:
-            raise ValueError(f"SOUK_TRUSTED_PROXIES: {error}") from None
+            except ValueError as error:
+                faults.append(f"SOUK_TRUSTED_PROXIES: {error}")
+        if faults:
+            raise SettingsError(faults)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,7 +48,7 @@ class Connection(Answering):
         name = transport.get_extra_info("peername")
         # Of IP an address and a port first; of other kinds nothing that tells clients apart.
         self._peer = name[0] if isinstance(name, tuple) else ""
-        if self._endpoint.enter(self):
+        if self._endpoint.enter(self, self._peer):
             return
         if len(self._endpoint.refused) > _MOST_REFUSED:
             self.abort()

@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import email.utils
 import time
+from collections import Counter
+from collections.abc import Callable
 from typing import Protocol
 
 from gateway.http1 import answer
@@ -27,12 +29,14 @@ class Peer(Protocol):
 class Clock:
     """The time, as of the last sweep: nothing that a request needs has to be more exact.
 
-    `now` is `time.monotonic()`; `date` is the line of a Date field (RFC 9110 section 6.6.1).
+    `now` is `time.monotonic()`; `date` is the line of a Date field (RFC 9110 section 6.6.1), and
+    after it the lines that every answer has, `fixed`.
     """
 
-    __slots__ = ("_lines", "_second", "date", "now")
+    __slots__ = ("_fixed", "_lines", "_second", "date", "now")
 
-    def __init__(self) -> None:
+    def __init__(self, fixed: bytes = b"") -> None:
+        self._fixed = fixed
         self._lines: dict[int, bytes] = {}
         self._second = 0
         self.now = 0.0
@@ -45,7 +49,8 @@ class Clock:
         second = int(time.time())
         if second != self._second:
             self._second = second
-            self.date = b"date: %b\r\n" % email.utils.formatdate(second, usegmt=True).encode()
+            date = email.utils.formatdate(second, usegmt=True).encode()
+            self.date = b"date: %b\r\n%b" % (date, self._fixed)
             self._lines.clear()
 
     def first_lines(self, status: int) -> bytes:
@@ -59,34 +64,72 @@ class Clock:
 class Endpoint:
     """The shared part of a server.
 
-    `peers` are its connections; `refused` are those that came on top, while they are told.
+    `peers` are its connections, each with whom it is counted for; `refused` are those that came on
+    top, while they are told.
     """
 
-    __slots__ = ("_empty", "clock", "handler", "is_draining", "limits", "peers", "refused")
+    __slots__ = (
+        "_client_of",
+        "_clients",
+        "_empty",
+        "clock",
+        "handler",
+        "is_draining",
+        "limits",
+        "peers",
+        "refused",
+    )
 
-    def __init__(self, handler: Handler, limits: Limits) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        limits: Limits,
+        fixed: bytes = b"",
+        client_of: Callable[[str], str] = str,
+    ) -> None:
+        """`fixed` are whole lines that each answer's header has.
+
+        `client_of` names the client at an address; what it names by nothing is not counted.
+        """
         self.handler = handler
         self.limits = limits
-        self.clock = Clock()
-        self.peers: set[Peer] = set()
+        self.clock = Clock(fixed)
+        self._client_of = client_of
+        self._clients: Counter[str] = Counter()
+        self.peers: dict[Peer, str] = {}
         self.refused: set[Peer] = set()
         self.is_draining = False
         self._empty: asyncio.Event | None = None
 
-    def enter(self, peer: Peer) -> bool:
+    def enter(self, peer: Peer, address: str) -> bool:
         """Says whether a new connection is taken; if not, it is to say so and to end."""
-        is_taken = len(self.peers) < self.limits.connections and not self.is_draining
-        (self.peers if is_taken else self.refused).add(peer)
-        return is_taken
+        client = self._client_of(address)
+        limits = self.limits
+        if (
+            len(self.peers) >= limits.connections
+            or self.is_draining
+            or (client and self._clients[client] >= limits.connections_per_client)
+        ):
+            self.refused.add(peer)
+            return False
+        self.peers[peer] = client
+        if client:
+            self._clients[client] += 1
+        return True
 
     def replace(self, peer: Peer, successor: Peer) -> None:
         """Takes note that a connection speaks another protocol from now on."""
-        self.peers.discard(peer)
-        self.peers.add(successor)
+        client = self.peers.pop(peer, None)
+        if client is not None:
+            self.peers[successor] = client
 
     def leave(self, peer: Peer) -> None:
         """Takes note that a connection has ended."""
-        self.peers.discard(peer)
+        client = self.peers.pop(peer, "")
+        if client:
+            self._clients[client] -= 1
+            if not self._clients[client]:
+                del self._clients[client]
         self.refused.discard(peer)
         if self._empty is not None and not self.peers:
             self._empty.set()

@@ -12,6 +12,8 @@ class Limits:
 
     connections: int = 10_000
     """Of the process; what comes on top is answered with 503."""
+    connections_per_client: int = 10_000
+    """Of them, from one address, or from whom the server counts as one."""
 
     target_bytes: int = 8 * 1024
     header_bytes: int = 16 * 1024

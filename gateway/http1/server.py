@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
 
@@ -24,8 +25,19 @@ class Server:
     What still runs when the block is left is aborted.
     """
 
-    def __init__(self, handler: Handler, limits: Limits | None = None) -> None:
-        self._endpoint = Endpoint(handler, limits or Limits())
+    def __init__(
+        self,
+        handler: Handler,
+        limits: Limits | None = None,
+        *,
+        fixed: bytes = b"",
+        client_of: Callable[[str], str] = str,
+    ) -> None:
+        """`fixed` are whole lines that each answer's header has.
+
+        `client_of` names whom an address's connections are counted for, empty for nobody.
+        """
+        self._endpoint = Endpoint(handler, limits or Limits(), fixed, client_of)
         self._listeners: list[asyncio.Server] = []
         self._timer: asyncio.TimerHandle | None = None
 

@@ -81,12 +81,13 @@ async def _gather(stdout: asyncio.StreamReader, events: list[dict[str, Any]]) ->
         events.append(json.loads(line))  # noqa: PERF401  # read by the test meanwhile
 
 
-async def output(*arguments: str) -> tuple[int, str, str]:
+async def output(*arguments: str, **environment: str) -> tuple[int, str, str]:
     """Runs `python -m gateway` to its end and gives exit code, output and errors."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "gateway", *arguments),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, **environment},
     )
     async with asyncio.timeout(20):
         out, err = await process.communicate()

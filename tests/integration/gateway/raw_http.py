@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -93,11 +93,13 @@ class Client:
 
 
 @asynccontextmanager
-async def serving(handler: Handler, limits: Limits | None = None) -> AsyncIterator[Served]:
+async def serving(
+    handler: Handler, limits: Limits | None = None, *, client_of: Callable[[str], str] = str
+) -> AsyncIterator[Served]:
     """Serves a handler on a free port until the block is left."""
     listening = socket.create_server(("127.0.0.1", 0))
     host, port = listening.getsockname()
-    async with Server(handler, limits) as server:
+    async with Server(handler, limits, client_of=client_of) as server:
         await server.listen(listening)
         served = Served(server=server, host=host, port=port)
         try:

@@ -279,6 +279,25 @@ async def test_an_answer_that_breaks_does_not_look_whole():
     assert b"\r\n\r\n2\r\nab\r\n" == answer[-11:]
 
 
+async def test_connections_of_one_client_are_limited():
+    """Who has as many as one may have is refused; when one of them ends, it may come again."""
+    limits = Limits(connections_per_client=2)
+    async with serving(Echo(), limits) as served:
+        first, second = await served.connect(), await served.connect()
+        for client in (first, second):
+            await client.send(get("/"))
+            assert (200, b"GET /? ") == await client.answer()
+        assert b"HTTP/1.1 503 " == (await served.spoken(LAST))[:13]
+        await first.close()
+        async with asyncio.timeout(5):
+            while b"HTTP/1.1 503 " == (await served.spoken(LAST))[:13]:
+                await asyncio.sleep(0.01)
+    async with serving(Echo(), limits, client_of=lambda _: "") as served:
+        for _ in range(5):
+            await served.connect()
+        assert b"HTTP/1.1 200 " == (await served.spoken(LAST))[:13]
+
+
 async def test_connections_are_limited():
     """One connection too many is told 503; when another has gone, there is room again."""
     async with serving(Echo(), Limits(connections=2)) as served:
