@@ -18,13 +18,15 @@ _HEAD_BYTES: Final = 9
 _MAX_FRAME_BYTES: Final = 16_384
 _DEFAULT_WINDOW: Final = 65_535
 _LARGEST_WINDOW: Final = 2**31 - 1
+_HEADER_TABLE_SIZE: Final = 1
 _INITIAL_WINDOW_SIZE: Final = 4
 _CONNECTION: Final = b"\0\0\0\0"
 
 _GRPC_HEAD_BYTES: Final = 5
 _RESPONSE: Final = ((":status", "200"), ("content-type", "application/grpc"))
 _TRAILERS: Final = (("grpc-status", "0"),)
-# From the second on, header blocks are alike: the first has filled the table of RFC 7541.
+# From the second on, header blocks are alike: the first has filled the table of RFC 7541, or said
+# that there is none.
 _ALIKE: Final = 2
 _READ_BLOCKS: Final = 8
 _REFILL_BYTES: Final = 2**24
@@ -157,8 +159,12 @@ class _Answers:
     def on_settings(self, payload: bytes) -> None:
         """Takes the settings of the peer."""
         for at in range(0, len(payload), 6):
-            if int.from_bytes(payload[at : at + 2], "big") == _INITIAL_WINDOW_SIZE:
-                self._stream_window = int.from_bytes(payload[at + 2 : at + 6], "big")
+            key, value = payload[at : at + 2], int.from_bytes(payload[at + 2 : at + 6], "big")
+            if int.from_bytes(key, "big") == _INITIAL_WINDOW_SIZE:
+                self._stream_window = value
+            elif int.from_bytes(key, "big") == _HEADER_TABLE_SIZE:
+                # RFC 7541 section 4.2: no larger than the peer has room for.
+                self._encoder.header_table_size = min(value, self._encoder.header_table_size)
 
     def to(self, stream: bytes, message: bytes) -> bytes:
         """Gives the frames that answer a request."""
