@@ -86,6 +86,7 @@ class ConcurrencyLimit:
         self._clock = clock
         self._limit = float(max(self._lowest, highest // 10))
         self._under_way = 0
+        self._waiting = 0
         self._peak = 0
         self._begin_window()
 
@@ -101,12 +102,23 @@ class ConcurrencyLimit:
 
     def admits(self, priority: Priority.ValueType) -> bool:
         """Say whether there is room for one more call of this priority."""
-        return self._under_way < self._limit * _SHARES[priority]
+        has_room = self._under_way < self._limit * _SHARES[priority]
+        return has_room and self._under_way + self._waiting < self._highest
 
     def begin(self) -> None:
         """Count a call that begins."""
         self._under_way += 1
         self._peak = max(self._peak, self._under_way)
+
+    def leave(self) -> None:
+        """Count a call that from now on only waits, and takes no room but of the highest."""
+        self._under_way -= 1
+        self._waiting += 1
+
+    def come_back(self) -> None:
+        """Count a call that goes on after it has waited."""
+        self._waiting -= 1
+        self.begin()
 
     def end(self, usual: UsualTime, seconds: float) -> None:
         """Count a call that took so many seconds, and adapt the limit when a window is over."""

@@ -3,7 +3,10 @@
 import time
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar, Token
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from services.mesh.room import Room
 
 Metadata = Sequence[tuple[str, str]]
 
@@ -14,10 +17,11 @@ class ServedCall:
     `metadata` is what it came with.
     `request_id` is the id under which it appears in every log. `traceparent` is its place in its
     trace (W3C Trace Context), empty if it has none. `expiry` is when its time is over, by
-    `time.monotonic()`, None if nothing bounds it.
+    `time.monotonic()`, None if nothing bounds it. `room` is what it takes of the process's limit,
+    None if it takes none.
     """
 
-    __slots__ = ("expiry", "metadata", "request_id", "traceparent")
+    __slots__ = ("expiry", "metadata", "request_id", "room", "traceparent")
 
     def __init__(
         self, request_id: str = "", metadata: Mapping[str, str] | None = None, traceparent: str = ""
@@ -26,6 +30,7 @@ class ServedCall:
         self.metadata = metadata or {}
         self.traceparent = traceparent
         self.expiry: float | None = None
+        self.room: Room | None = None
 
 
 # One variable for all of it, since setting one is paid by every call.

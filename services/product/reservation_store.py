@@ -18,7 +18,12 @@ from services.mesh.errors import DomainError
 from services.product import documents
 from services.product.documents import commitment_id, ms_from_time, reservation_key
 from services.product.domain.product import ProductNotFound, ProductState
-from services.product.domain.reservation import Reservation, ReservationGone, ReservationState
+from services.product.domain.reservation import (
+    COMMITTED_KEPT,
+    Reservation,
+    ReservationGone,
+    ReservationState,
+)
 from services.product.mongodb import Database
 from services.product.stock_store import TRIES, StockStore, contended
 
@@ -26,7 +31,8 @@ from services.product.stock_store import TRIES, StockStore, contended
 class ReservationStore:
     """What orders have of the stock.
 
-    `kept`: how long a committed or released reservation stays in its product's document.
+    `kept`: how long a released reservation stays in its product's document; a committed one stays
+    no longer than COMMITTED_KEPT.
     """
 
     def __init__(self, db: Database, stock: StockStore, *, kept: timedelta) -> None:
@@ -130,7 +136,7 @@ class ReservationStore:
                     f"{key}.change_ms": ms_from_time(now),
                 },
                 "$inc": {"reservations_version": 1},
-                "$min": {"due_ms": ms_from_time(now + self._kept)},
+                "$min": {"due_ms": ms_from_time(now + min(self._kept, COMMITTED_KEPT))},
             },
         )
         if not committed and not await self._is_committed(product_id, order_id):

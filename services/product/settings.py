@@ -13,7 +13,8 @@ class Settings(MeshSettings):
     `mongo_url`: its MongoDB; the database is the one that the URL names, else `product`.
     `mongo_timeout`: how long one operation may take, finding a server included.
     `sweep_interval`: how often expired reservations are put back.
-    `reservation_kept`: how long a product's document remembers a committed or released reservation.
+    `reservation_kept`: how long a product's document remembers a released reservation, and, up to
+    a minute, a committed one.
     `watch_interval`: how often the stock of watched products is read.
     `watch_limit`: how many may watch at the same time.
     """

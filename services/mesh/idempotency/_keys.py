@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from google.protobuf.message import Message
 
-from services.mesh import backoff, failpoints, stored_error
+from services.mesh import backoff, failpoints, room, stored_error
 from services.mesh.database import Connection, Database
 from services.mesh.errors import DomainError
 from services.mesh.fingerprint import fingerprint
@@ -236,7 +236,8 @@ class IdempotencyKeys:
                         return found
                     if found is None or found.remaining <= timedelta(0):
                         break
-                    await asyncio.sleep(pause)
+                    with room.waiting():
+                        await asyncio.sleep(pause)
         except TimeoutError:
             pass
         raise _in_progress(found.remaining if isinstance(found, InProgress) else timedelta(0))

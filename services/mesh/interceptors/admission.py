@@ -2,7 +2,8 @@
 
 What is refused may be repeated by whoever may repeat it at all (`service_config`), and says when:
 `RetryInfo`, and `grpc-retry-pushback-ms` for gRPC's own retries (gRFC A6). Streams take no room, as
-they mostly wait; a new one is refused like any call.
+they mostly wait; a new one is refused like any call. A call gives its room back while it waits for
+somebody else's work (`services.mesh.room`).
 """
 
 import time
@@ -11,10 +12,12 @@ from typing import Any, Final
 
 from prometheus_client import Counter, Gauge
 
+from services.mesh import served_call
 from services.mesh.concurrency_limit import ConcurrencyLimit, UsualTime, come_back_seconds
 from services.mesh.errors import ResourceExhausted
 from services.mesh.interceptors import Context, Handler, Interceptor
 from services.mesh.policy import Method
+from services.mesh.room import Room
 
 _SHED: Final = Counter(
     "souk_calls_shed", "Calls refused for want of room.", ("grpc_service", "grpc_method")
@@ -45,11 +48,12 @@ def admission(limit: ConcurrencyLimit) -> Interceptor:
             if not takes_room:
                 return await handler(request, context)
             limit.begin()
+            room = served_call.current().room = Room(limit)
             begin = time.perf_counter()
             try:
                 return await handler(request, context)
             finally:
-                limit.end(usual, time.perf_counter() - begin)
+                limit.end(usual, time.perf_counter() - begin - room.waited_seconds)
 
         return handle
 

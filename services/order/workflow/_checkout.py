@@ -6,7 +6,7 @@ from contextlib import aclosing
 from datetime import timedelta
 from uuid import UUID
 
-from services.mesh import failpoints, served_call
+from services.mesh import failpoints, room, served_call
 from services.mesh.database import Database
 from services.mesh.errors import DomainError
 from services.mesh.idempotency import (
@@ -157,10 +157,13 @@ class Checkout:
                     order = await self._saga.run(lease)
                     if order.state not in IN_FLIGHT:
                         return order
-                async with aclosing(self._changes.follow(order_id, visible_to=None)) as changes:
-                    async for order in changes:
-                        if order.state not in IN_FLIGHT:
-                            return order
+                follow = aclosing(self._changes.follow(order_id, visible_to=None))
+                # Somebody else sees to the order, or nobody can for now.
+                with room.waiting():
+                    async with follow as changes:
+                        async for order in changes:
+                            if order.state not in IN_FLIGHT:
+                                return order
         return await self._orders.get(order_id, visible_to=None)
 
     def _seconds_left(self) -> float | None:

@@ -21,6 +21,12 @@ from services.product.domain.product import ProductArchived, ProductState
 
 MOST_STOCK = 1_000_000
 
+COMMITTED_KEPT = timedelta(minutes=1)
+"""How long a committed reservation stays with its product at most: each makes it slower to change.
+
+It can be found and released elsewhere. A released one must stay longer, as it refuses what is late.
+"""
+
 
 class ReservationState(StrEnum):
     """What an order has of a product."""
@@ -48,8 +54,13 @@ class Reservation:
 
     def due_time(self, kept: timedelta) -> datetime:
         """Return when it leaves the product: a held one expires, others are kept for a while."""
-        held = self.state is ReservationState.HELD
-        return self.expire_time if held else self.change_time + kept
+        match self.state:
+            case ReservationState.HELD:
+                return self.expire_time
+            case ReservationState.COMMITTED:
+                return self.change_time + min(kept, COMMITTED_KEPT)
+            case ReservationState.RELEASED:
+                return self.change_time + kept
 
     def released(self, now: datetime) -> "Reservation":
         """Return what stands in its place once its pieces are back."""

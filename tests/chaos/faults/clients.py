@@ -125,10 +125,9 @@ async def client_gone_at_every_millisecond(scene: Scene) -> int:
     A short run leaves out four of five.
     """
     moments = range(1, _LONGEST_PURCHASE_MS, 1 if scene.scale >= 1 else 5)
-    for first in range(0, len(moments), 8):
-        await asyncio.gather(
-            *(_hang_up(scene, moment / 1000) for moment in moments[first : first + 8])
-        )
+    for first in range(0, len(moments), scene.crowd.size):
+        some = moments[first : first + scene.crowd.size]
+        await asyncio.gather(*(_hang_up(scene, moment / 1000) for moment in some))
     return len(moments)
 
 

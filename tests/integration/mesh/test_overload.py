@@ -1,6 +1,7 @@
 """A process that is asked for too much, and a service that does not answer."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import grpc
 import grpc.aio
 import pytest
 
-from services.mesh import clients, served_call
+from services.mesh import clients, room, served_call
 from services.mesh.errors import RemoteError
 from tests import echo_server
 from tests.echo import EchoRequest
@@ -29,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Gate:
-    """Holds every call whose text is "hold" until it is opened."""
+    """Holds every call whose text is "hold" until it is opened; one that says "wait" only waits."""
 
     def __init__(self) -> None:
         self._opened = asyncio.Event()
@@ -41,11 +42,12 @@ class Gate:
         """Let a call pass, or hold it."""
         metadata = served_call.current().metadata
         self.attempts.append(metadata.get("grpc-previous-rpc-attempts", "0"))
-        if request.text == "hold":
+        if request.text in ("hold", "wait"):
             async with self._changed:
                 self.held += 1
                 self._changed.notify_all()
-            await self._opened.wait()
+            with room.waiting() if request.text == "wait" else contextlib.nullcontext():
+                await self._opened.wait()
 
     def open(self) -> None:
         """Let all go."""
@@ -120,6 +122,22 @@ async def test_streams_that_wait_take_no_room(folder: Path) -> None:
         assert await refusal(stub.WriteOnce(EchoRequest())) is None
         for stream in streams:
             stream.cancel()
+
+
+async def test_calls_that_wait_for_others_take_no_room(folder: Path) -> None:
+    """Calls that wait for somebody else's work leave the room to others, and are then answered."""
+    gate = Gate()
+    async with (
+        echoing(folder, gate, max_concurrency=ROOM) as at,
+        calling(folder, at) as stub,
+        asyncio.TaskGroup() as tasks,
+    ):
+        wait = EchoRequest(text="wait")
+        waiting = [tasks.create_task(stub.Public(wait)) for _ in range(NORMAL_ROOM)]
+        await gate.holds(NORMAL_ROOM)
+        assert await refusal(stub.WriteOnce(EchoRequest())) is None
+        gate.open()
+    assert ["wait"] * NORMAL_ROOM == [task.result().text for task in waiting]
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:

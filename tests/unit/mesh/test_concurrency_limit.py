@@ -113,6 +113,20 @@ def test_little_traffic_changes_nothing(process: Process):
     assert 100 == process.limit.limit
 
 
+def test_a_call_that_waits_for_others_leaves_its_room():
+    """Its place is another's as long as it waits, but no more wait than may be served at most."""
+    limit = Process(highest=3).limit
+    for _ in range(2):
+        limit.begin()
+        limit.leave()
+    limit.begin()
+    assert not limit.admits(Priority.PRIORITY_HIGH)
+    limit.leave()
+    limit.come_back()
+    limit.come_back()
+    assert 2 == limit.under_way
+
+
 @pytest.mark.parametrize(
     ("priority", "room"),
     [

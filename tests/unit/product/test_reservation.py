@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from services.product.domain.product import ProductArchived, ProductState
 from services.product.domain.reservation import (
+    COMMITTED_KEPT,
     MOST_STOCK,
     OutOfStock,
     Reservation,
@@ -67,11 +68,17 @@ def test_only_what_is_held_expires(
 
 
 @pytest.mark.parametrize(
-    ("state", "expected"), [(HELD, NOW + SECOND), (COMMITTED, NOW + KEPT), (RELEASED, NOW + KEPT)]
+    ("state", "expected"),
+    [(HELD, NOW + SECOND), (COMMITTED, NOW + COMMITTED_KEPT), (RELEASED, NOW + KEPT)],
 )
 def test_when_a_reservation_leaves(state: ReservationState, expected: datetime):
     """A held one leaves at its end, others some time after they came into their state."""
     assert reservation(state).due_time(KEPT) == expected
+
+
+def test_a_committed_reservation_leaves_no_later_than_a_released_one():
+    """What is kept for a short time only is so whatever its state."""
+    assert reservation(COMMITTED).due_time(SECOND) == NOW + SECOND
 
 
 def test_a_released_reservation_is_refused():
