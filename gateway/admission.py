@@ -53,14 +53,15 @@ async def admitting(
         return
     # Only now: most foreign contracts are served without Redis.
     from gateway.rates.sharing import Sharing  # noqa: PLC0415
+    from services.mesh import redis_client  # noqa: PLC0415
 
-    sharing = Sharing(environment.redis_url.reveal())
-    running = asyncio.create_task(sharing.run(), name="rates")
-    try:
-        yield Admissions(people, Quotas(factor, sharing), addresses).of
-    finally:
-        running.cancel()
-        await sharing.close()
+    async with redis_client.opened(environment.redis_url, name=NAME) as redis:
+        sharing = Sharing(redis)
+        running = asyncio.create_task(sharing.run(), name="rates")
+        try:
+            yield Admissions(people, Quotas(factor, sharing), addresses).of
+        finally:
+            running.cancel()
 
 
 class Admissions:

@@ -22,8 +22,9 @@ from gateway.request_metrics import RequestMetrics
 from gateway.settings import NAME, GatewaySettings, Options
 from gateway.transcoding.transport import Transport
 from gateway.trust import Trust, read_trust
-from services.mesh import logs, traces
+from services.mesh import logs, traces, watched_files
 from services.mesh.address import reaches
+from services.mesh.settings import secrets_of
 
 
 async def run(options: Options, environment: GatewaySettings) -> int:
@@ -48,8 +49,10 @@ async def _serve(
     options: Options, environment: GatewaySettings, sources: Sources, trust: Trust | None
 ) -> None:
     issuer = environment.jwks_method.removeprefix("/").partition("/")[0]
+    period = environment.reload_period
     async with (
-        clients.opened(options, trust, also=[issuer]) as upstreams,
+        watched_files.following(secrets_of(environment), period),
+        clients.opened(options, trust, period, also=[issuer]) as upstreams,
         _admitting(options, environment, partial(upstreams.transport, issuer)) as admitting,
     ):
         pages, requests = Pages(), RequestMetrics()
@@ -91,9 +94,10 @@ async def _beside(
         yield None
         return
     # Only now: with these come Prometheus' client and gRPC's own library.
-    from services.mesh import metrics  # noqa: PLC0415
+    from services.mesh import certificate_metrics, metrics  # noqa: PLC0415
 
     metrics.publish(requests.collect)
+    certificate_metrics.publish()
     if has_storefront:
         from gateway.storefront import app  # noqa: PLC0415
         from services.mesh import run as mesh_run  # noqa: PLC0415

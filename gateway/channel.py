@@ -9,18 +9,15 @@ from gateway.transcoding.transport import Transport
 from gateway.transcoding.transport.grpc_aio import GrpcTransport
 from gateway.upstream import Closing, Link, ServiceConfig
 from services.mesh import tls
-from services.mesh.certificates import Credentials
 from services.mesh.clients import CHANNEL_OPTIONS
 
 
 class ChannelUpstream:
     """An address and its present channel."""
 
-    def __init__(self, link: Link, config: ServiceConfig, known: Credentials | None) -> None:
-        """`known` is what is shown."""
+    def __init__(self, link: Link, config: ServiceConfig) -> None:
         self._link = link
         self._config = config
-        self._known = known
         self._channel = self._connect()
         self._aio = GrpcTransport(self._channel, link.metadata)
 
@@ -34,9 +31,8 @@ class ChannelUpstream:
         self._config = config
         return self._exchange(grace_seconds)
 
-    def renew(self, known: Credentials | None, grace_seconds: float) -> Closing:
-        """Lets calls from now on go over a channel with other certificates."""
-        self._known = known
+    def renew(self, grace_seconds: float) -> Closing:
+        """Lets calls from now on go over a channel with the certificates of now."""
         return self._exchange(grace_seconds)
 
     async def close(self, grace_seconds: float = 0) -> None:
@@ -58,8 +54,8 @@ class ChannelUpstream:
         target = f"dns:///{link.address}"
         if link.trust is None:
             return grpc.aio.insecure_channel(target, options)
-        if self._known is None:
+        if link.trust.files is None:
             credentials = grpc.ssl_channel_credentials(link.trust.ca)
         else:
-            credentials = tls.channel_credentials(self._known)
+            credentials = tls.channel_credentials(link.trust.files.value)
         return grpc.aio.secure_channel(target, credentials, options)

@@ -9,7 +9,8 @@ when their files change; contracts come anew with `serve`. Calls under way go on
 import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
 
 from google.protobuf.descriptor import ServiceDescriptor
 
@@ -19,10 +20,13 @@ from gateway.transcoding.descriptors import Descriptors, Faults
 from gateway.transcoding.transport import Transport
 from gateway.trust import Trust
 from gateway.upstream import Closing, Link, ServiceConfig, Upstream
+from services.mesh import watched_files
 from services.mesh.identity import SERVICE_KEY
 from services.mesh.service_config import service_config
 
-_RENEWAL_SECONDS: Final = 10.0
+if TYPE_CHECKING:
+    from services.mesh.certificates import CredentialFiles
+
 # A stream may go on for long over the connection it began on; a reader may be about to call.
 _RETIRING_SECONDS: Final = 3600.0
 _UNUSED_SECONDS: Final = 60.0
@@ -49,7 +53,8 @@ class Upstreams:
         self._also = {address_of(options, service) for service in also} - {""}
         self._options = options
         self._trust = trust
-        self._known = trust.known() if trust is not None else None
+        for files in self.files():
+            files.on_change(self._renew)
         # Without certificates the mesh takes the name that a peer gives itself, on loopback.
         claims_name = options.access == "policy" and trust is None
         self._metadata = ((SERVICE_KEY, NAME),) if claims_name else ()
@@ -80,21 +85,14 @@ class Upstreams:
         """Gives the transport that reaches a service, by its full name. Raises KeyError."""
         return self._open[address_of(self._options, service)].transport
 
-    async def renew(self) -> None:
-        """Opens connections anew whenever the certificates change, until cancelled."""
-        files = self._trust.files if self._trust is not None else None
-        while files is not None and self._known is not None:
-            await asyncio.sleep(_RENEWAL_SECONDS)
-            fresh = await asyncio.to_thread(files.changed, self._known)
-            if fresh is None:
-                continue
-            try:
-                for each in self._open.values():
-                    self._retire(each.renew(fresh, _RETIRING_SECONDS))
-            except OSError:
-                # The files have changed again since; the next turn finds them whole.
-                continue
-            self._known = fresh
+    def files(self) -> "list[CredentialFiles]":
+        """Gives what is to be followed, so that the certificates of calls are those of now."""
+        return [self._trust.files] if self._trust is not None and self._trust.files else []
+
+    def _renew(self) -> None:
+        """Lets calls from now on go over connections with the certificates of now."""
+        for each in self._open.values():
+            self._retire(each.renew(_RETIRING_SECONDS))
 
     async def close(self) -> None:
         """Closes every upstream."""
@@ -111,7 +109,7 @@ class Upstreams:
                 trust=self._trust,
                 max_message_bytes=self._options.max_message_bytes,
             )
-            self._open[address] = upstream.opened(self._options, link, config, self._known)
+            self._open[address] = upstream.opened(self._options, link, config)
         elif config != self._configs[address]:
             closing = self._open[address].configure(config, _RETIRING_SECONDS)
             if closing is not None:
@@ -142,13 +140,15 @@ async def _close_later(unused: Upstream) -> None:
 
 @asynccontextmanager
 async def opened(
-    options: Options, trust: Trust | None, also: Collection[str] = ()
+    options: Options, trust: Trust | None, period: timedelta, also: Collection[str] = ()
 ) -> AsyncIterator[Upstreams]:
-    """Yields upstreams, none open yet, keeps their certificates fresh, and closes them."""
+    """Yields upstreams, none open yet, and closes them.
+
+    The files of their certificates are looked at every `period`.
+    """
     upstreams = Upstreams(options, trust, also)
-    renewing = asyncio.create_task(upstreams.renew(), name="certificates")
     try:
-        yield upstreams
+        async with watched_files.following(upstreams.files(), period):
+            yield upstreams
     finally:
-        renewing.cancel()
         await upstreams.close()

@@ -51,13 +51,12 @@ class Sources:
         if self._options.reflect is None:
             return FileDescriptorSet()
         try:
-            known = self._trust.known() if self._trust is not None else None
             link = Link(
                 address=self._options.reflect,
                 trust=self._trust,
                 max_message_bytes=self._options.max_message_bytes,
             )
-            server = upstream.opened(self._options, link, {}, known)
+            server = upstream.opened(self._options, link, {})
         except (OSError, ValueError) as error:
             raise Faults([f"--upstream-ca, -cert, -key: {error}"]) from None
         try:

@@ -10,30 +10,26 @@ from gateway.transcoding.descriptors import Faults
 from gateway.transcoding.transport.native import tls
 
 if TYPE_CHECKING:
-    from services.mesh.certificates import CredentialFiles, Credentials
+    from services.mesh.certificates import CredentialFiles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trust:
-    """What a TLS connection trusts and shows, and the files it came from.
+    """What a TLS connection trusts and shows.
 
-    `files` is None where only the authority is given: then nothing is shown.
+    `files` have the authority and what is shown, as they are now. It is None where only the
+    authority is given: then nothing is shown.
     """
 
     ca: bytes
     files: "CredentialFiles | None" = None
-    certificate: Path | None = None
-    key: Path | None = None
 
-    def known(self) -> "Credentials | None":
-        """Reads the files. Raises OSError or ValueError if they cannot be used."""
-        return self.files.read() if self.files is not None else None
-
-    def context(self, known: "Credentials | None") -> ssl.SSLContext:
-        """Gives what new connections are made with. Raises OSError."""
-        if known is None:
+    def context(self) -> ssl.SSLContext:
+        """Gives what new connections are made with."""
+        if self.files is None:
             return tls.client_context(self.ca)
-        return tls.client_context(known.ca, self.certificate, self.key)
+        now = self.files.value
+        return tls.client_context(now.ca, now.certificate, now.key)
 
 
 def read_trust(options: Options) -> Trust | None:
@@ -46,12 +42,7 @@ def read_trust(options: Options) -> Trust | None:
         if options.upstream_cert is None or options.upstream_key is None:
             return Trust(ca=options.upstream_ca.read_bytes())
         files = CredentialFiles(options.upstream_ca, options.upstream_cert, options.upstream_key)
-        return Trust(
-            ca=files.read().ca,
-            files=files,
-            certificate=options.upstream_cert,
-            key=options.upstream_key,
-        )
+        return Trust(ca=files.value.ca, files=files)
     except OSError as error:
         raise Faults([f"{Path(error.filename)}: {error.strerror}"]) from None
     except ValueError as error:

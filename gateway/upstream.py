@@ -5,7 +5,7 @@ gRPC's own library is imported only where it was asked for (`--transport grpc-ai
 
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from gateway.settings import Options
 from gateway.transcoding.errors import Metadata
@@ -13,9 +13,6 @@ from gateway.transcoding.transport import Transport
 from gateway.transcoding.transport.native import NativeTransport, Target
 from gateway.trust import Trust
 from services.mesh.address import host_and_port
-
-if TYPE_CHECKING:
-    from services.mesh.certificates import Credentials
 
 Closing = Coroutine[Any, Any, None]
 """Closes what no new call goes over, when the calls under way have ended or the time is up."""
@@ -50,8 +47,8 @@ class Upstream(Protocol):
         """Lets calls from now on be made by another service config."""
         ...
 
-    def renew(self, known: "Credentials | None", grace_seconds: float) -> Closing:
-        """Lets calls from now on go over connections with other certificates. Raises OSError."""
+    def renew(self, grace_seconds: float) -> Closing:
+        """Lets calls from now on go over connections with the certificates of now."""
         ...
 
     async def close(self, grace_seconds: float = 0) -> None:
@@ -62,11 +59,10 @@ class Upstream(Protocol):
 class NativeUpstream:
     """An address that is called by the native transport."""
 
-    def __init__(self, link: Link, config: ServiceConfig, known: "Credentials | None") -> None:
-        """`known` is what is shown. Raises OSError."""
+    def __init__(self, link: Link, config: ServiceConfig) -> None:
         self._link = link
         self._native = NativeTransport(
-            self._target(known), config, link.metadata, max_message_bytes=link.max_message_bytes
+            self._target(), config, link.metadata, max_message_bytes=link.max_message_bytes
         )
 
     @property
@@ -78,27 +74,25 @@ class NativeUpstream:
         """Lets calls from now on be made by another service config."""
         self._native.configure(config)
 
-    def renew(self, known: "Credentials | None", grace_seconds: float) -> Closing:
-        """Lets calls from now on go over connections with other certificates."""
-        return self._native.renew(self._target(known)).close(grace_seconds)
+    def renew(self, grace_seconds: float) -> Closing:
+        """Lets calls from now on go over connections with the certificates of now."""
+        return self._native.renew(self._target()).close(grace_seconds)
 
     async def close(self, grace_seconds: float = 0) -> None:
         """Lets calls under way end within so many seconds, and hangs up."""
         await self._native.close(grace_seconds)
 
-    def _target(self, known: "Credentials | None") -> Target:
+    def _target(self) -> Target:
         name, port = host_and_port(self._link.address)
         trust = self._link.trust
-        context = trust.context(known) if trust is not None else None
+        context = trust.context() if trust is not None else None
         return Target(name=name, port=port, context=context)
 
 
-def opened(
-    options: Options, link: Link, config: ServiceConfig, known: "Credentials | None"
-) -> Upstream:
-    """Opens an upstream by the transport of the command line. Raises OSError."""
+def opened(options: Options, link: Link, config: ServiceConfig) -> Upstream:
+    """Opens an upstream by the transport of the command line."""
     if options.transport == "native":
-        return NativeUpstream(link, config, known)
+        return NativeUpstream(link, config)
     from gateway.channel import ChannelUpstream  # noqa: PLC0415  # imports gRPC's own library
 
-    return ChannelUpstream(link, config, known)
+    return ChannelUpstream(link, config)

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from typing import Final
 
 import structlog
+from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from gateway.rates.meter import BUCKET_SECONDS, Meter, NotShared
-from services.mesh import redis_client
 
 # KEYS are buckets; ARGV has of each the debt to add and the most that it may come to, in µs.
 # Answers of each whether it was added, and the debt after it.
@@ -52,9 +52,8 @@ _log = structlog.get_logger(__name__)
 class Sharing:
     """The meters of one process, as far as others have them too."""
 
-    def __init__(self, url: str) -> None:
-        self._redis = redis_client.connect(url, name="gateway")
-        self._script = self._redis.register_script(_SCRIPT)
+    def __init__(self, redis: Redis) -> None:
+        self._script = redis.register_script(_SCRIPT)
         self._meters: list[Meter] = []
         self._changed = asyncio.Event()
         self._is_lost = False
@@ -91,10 +90,6 @@ class Sharing:
             except NotShared:
                 # What was not told stays known to this process, which goes on by it alone.
                 continue
-
-    async def close(self) -> None:
-        """Closes the connections."""
-        await self._redis.aclose()
 
     async def _tell(self, calls: Sequence[tuple[Meter, str, int]]) -> None:
         arguments = []

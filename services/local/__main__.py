@@ -100,10 +100,21 @@ def _add_gen(parser: argparse.ArgumentParser) -> None:
 
 def _add_certs(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> None:
     _add_data(parser, environ)
-    parser.add_argument(
-        "action",
-        choices=("issue", "show", "rotate"),
-        help="issue: make or renew what is due; rotate: replace everything, the authority too",
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions.add_parser("issue", help="make what is missing, renew what is due")
+    show = actions.add_parser("show", help="list them with issuer, fingerprint and expiry")
+    show.add_argument("--json", action="store_true", help="print JSON, one array")
+    rotate = actions.add_parser(
+        "rotate",
+        help="replace identities, or the authority, under a running mesh",
+        description="Issues other certificates and waits until a running mesh has taken them up.",
+    )
+    what = rotate.add_mutually_exclusive_group()
+    what.add_argument("names", nargs="*", metavar="NAME", default=[], help="who; all if not given")
+    what.add_argument(
+        "--authority",
+        action="store_true",
+        help="replace the authority and every identity, in steps that lose no call",
     )
 
 

@@ -1,33 +1,40 @@
 """The local certificate authority and the identities it issues.
 
     certs/
-      ca.pem                  what everybody trusts
+      ca.pem                  what everybody trusts: the authority, or two of them (`rollover`)
       ca-key.pem              signs; never leaves this folder
+      ca-next-key.pem         will sign; there while the next authority is being introduced
       <name>.pem              leaf, then nothing: the authority signs directly
       <name>-key.pem          its private key
+      lock                    held by whoever changes any of these
 
 A leaf names its holder by one URI, `spiffe://souk/<name>` (SPIFFE X.509-SVID, section 2), and by
 the DNS names under which it is reached here and in a cluster. Keys are ECDSA P-256, which every
 TLS stack verifies. Private keys can be read by their owner alone.
 """
 
+import contextlib
+import fcntl
 import ipaddress
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 TRUST_DOMAIN = "souk"
 AUTHORITY = "ca"
+NEXT_KEY = "ca-next-key.pem"
 
+# Nothing is revoked: what is stolen dies with its certificate (docs/decisions/0106).
+_LEAF_LIFE = timedelta(hours=24)
 _AUTHORITY_LIFE = timedelta(days=365)
-_LEAF_LIFE = timedelta(days=30)
 _CLOCK_SKEW = timedelta(minutes=5)
 
 
@@ -53,6 +60,10 @@ class Pair:
         )
 
 
+class Busy(Exception):
+    """Somebody else is changing the certificates; the message says what to do."""
+
+
 def spiffe_id(name: str) -> str:
     """Returns the identity of `name` in the mesh, like `spiffe://souk/order`."""
     return f"spiffe://{TRUST_DOMAIN}/{name}"
@@ -61,7 +72,9 @@ def spiffe_id(name: str) -> str:
 def make_ca(*, life: timedelta = _AUTHORITY_LIFE) -> Pair:
     """Returns a new authority that may sign leaves but no further authority."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = _common_name("Souk local CA")
+    # A name of its own, so that who has two of them finds the right one by its name.
+    digest = x509.SubjectKeyIdentifier.from_public_key(key.public_key()).digest
+    name = _common_name(f"Souk local CA {digest.hex()[:8]}")
     builder = _builder(name, name, key.public_key(), life)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     builder = builder.add_extension(_key_usage(signs_certificates=True), critical=True)
@@ -91,39 +104,111 @@ def remaining(certificate: x509.Certificate) -> float:
     return (end - datetime.now(UTC)) / (end - begin)
 
 
-def ensure(folder: Path, names: Iterable[str]) -> list[str]:
-    """Makes what is missing in `folder` and renews what has less than a third of its life left.
+def is_due(certificate: x509.Certificate) -> bool:
+    """Tells whether less than a third of the certificate's life is left."""
+    return remaining(certificate) < 1 / 3
 
-    Returns the names issued anew. A renewed authority renews every leaf.
+
+def ensure(folder: Path, names: Iterable[str]) -> list[str]:
+    """Makes what is missing in `folder`, renews identities that are due or that nobody trusts.
+
+    Returns the names issued anew. An authority that is due is left to `rollover`, since who trusts
+    it may be running; one that is gone is made anew, with every identity.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    authority = _load(folder, AUTHORITY)
     issued = []
-    if authority is None or _is_old(authority):
-        authority = make_ca()
-        _save(folder, AUTHORITY, authority)
+    if load(folder, AUTHORITY) is None:
+        save(folder, AUTHORITY, make_ca())
         issued.append(AUTHORITY)
-    for name in names:
-        leaf = _load(folder, name)
-        if leaf is None or _is_old(leaf) or not _is_signed_by(leaf, authority):
-            _save(folder, name, issue(authority, name))
-            issued.append(name)
-    return issued
+    return issued + renew(folder, [name for name in names if _needs_renewal(folder, name)])
 
 
-def rotate(folder: Path, names: Iterable[str]) -> None:
-    """Replaces the authority and every identity, for when a key may have leaked."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    authority = make_ca()
-    _save(folder, AUTHORITY, authority)
-    for name in names:
-        _save(folder, name, issue(authority, name))
+def renew(folder: Path, names: Iterable[str]) -> list[str]:
+    """Gives each of the names another certificate by the authority; returns them."""
+    authority = load(folder, AUTHORITY)
+    if authority is None:
+        raise FileNotFoundError(f"{folder} has no authority: run `souk certs issue`")
+    renewed = list(names)
+    for name in renewed:
+        save(folder, name, issue(authority, name))
+    return renewed
+
+
+def trusted(folder: Path) -> list[x509.Certificate]:
+    """Returns the authorities that are trusted; during a roll-over there are two."""
+    path = folder / f"{AUTHORITY}.pem"
+    return x509.load_pem_x509_certificates(path.read_bytes()) if path.exists() else []
 
 
 def certificates(folder: Path) -> dict[str, x509.Certificate]:
-    """Returns every certificate in `folder` by name, sorted."""
+    """Returns every identity's certificate in `folder` by name, sorted."""
     paths = sorted(path for path in folder.glob("*.pem") if not path.stem.endswith("-key"))
-    return {path.stem: x509.load_pem_x509_certificate(path.read_bytes()) for path in paths}
+    return {
+        path.stem: x509.load_pem_x509_certificate(path.read_bytes())
+        for path in paths
+        if path.stem != AUTHORITY
+    }
+
+
+def fingerprint(certificate: x509.Certificate) -> str:
+    """Returns the SHA-256 of the certificate in hex, as `openssl x509 -fingerprint` has it."""
+    return certificate.fingerprint(hashes.SHA256()).hex()
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keeps others from changing `folder` for the length of the block. Raises Busy."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise Busy("the certificates are being rotated already: wait until that is done") from None
+    finally:
+        os.close(descriptor)
+
+
+def load(folder: Path, name: str) -> Pair | None:
+    """Returns the pair called `name`, None if it is not there or not whole."""
+    certificate, key = folder / f"{name}.pem", folder / f"{name}-key.pem"
+    if not (certificate.exists() and key.exists()):
+        return None
+    private = load_key(key)
+    for found in x509.load_pem_x509_certificates(certificate.read_bytes()):
+        if found.public_key() == private.public_key():
+            return Pair(certificate=found, key=private)
+    return None
+
+
+def load_key(path: Path) -> ec.EllipticCurvePrivateKey:
+    """Returns a private key of ours. Raises OSError or ValueError."""
+    private = serialization.load_pem_private_key(path.read_bytes(), password=None)
+    if not isinstance(private, ec.EllipticCurvePrivateKey):
+        raise ValueError(f"{path} is no key of an elliptic curve")  # noqa: TRY004 - as for others
+    return private
+
+
+def save(folder: Path, name: str, pair: Pair) -> None:
+    """Puts the key first: who reloads on a changed certificate then finds the key that fits."""
+    write(folder / f"{name}-key.pem", pair.key_pem, mode=0o600)
+    write(folder / f"{name}.pem", pair.certificate_pem, mode=0o644)
+
+
+def write(path: Path, content: bytes, *, mode: int) -> None:
+    """Writes the file as a whole, so that nobody reads half of it or reads it too early."""
+    temporary = path.with_suffix(".new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+    temporary.replace(path)
+
+
+def _needs_renewal(folder: Path, name: str) -> bool:
+    leaf = load(folder, name)
+    if leaf is None or is_due(leaf.certificate):
+        return True
+    return not any(_is_signed_by(leaf, each) for each in trusted(folder))
 
 
 def _common_name(text: str) -> x509.Name:
@@ -172,36 +257,9 @@ def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
     )
 
 
-def _is_old(pair: Pair) -> bool:
-    return remaining(pair.certificate) < 1 / 3
-
-
-def _is_signed_by(leaf: Pair, authority: Pair) -> bool:
-    extension = leaf.certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier)
-    expected = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key())
-    return extension.value == expected
-
-
-def _load(folder: Path, name: str) -> Pair | None:
-    certificate, key = folder / f"{name}.pem", folder / f"{name}-key.pem"
-    if not (certificate.exists() and key.exists()):
-        return None
-    private = serialization.load_pem_private_key(key.read_bytes(), password=None)
-    if not isinstance(private, ec.EllipticCurvePrivateKey):
-        return None
-    return Pair(certificate=x509.load_pem_x509_certificate(certificate.read_bytes()), key=private)
-
-
-def _save(folder: Path, name: str, pair: Pair) -> None:
-    """Puts the key first: who reloads on a changed certificate then finds the key that fits."""
-    _replace(folder / f"{name}-key.pem", pair.key_pem, mode=0o600)
-    _replace(folder / f"{name}.pem", pair.certificate_pem, mode=0o644)
-
-
-def _replace(path: Path, content: bytes, *, mode: int) -> None:
-    """Writes the file as a whole, so that nobody reads half of it or reads it too early."""
-    temporary = path.with_suffix(".new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-    temporary.replace(path)
+def _is_signed_by(leaf: Pair, authority: x509.Certificate) -> bool:
+    try:
+        leaf.certificate.verify_directly_issued_by(authority)
+    except (ValueError, InvalidSignature):
+        return False
+    return True

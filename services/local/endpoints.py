@@ -18,7 +18,8 @@ class Endpoints:
     """URLs and addresses of a running mesh.
 
     `gateway`: the REST base URL. `grpc`: `host:port` by service, the storefront included. `probes`:
-    the plaintext health addresses, `metrics`: the `/metrics` addresses, both by service.
+    the plaintext health addresses by service, `metrics`: the `/metrics` addresses, the gateway's
+    included.
     `postgres`: the administrator's URL. `certs`: the folder with the identities.
     `supervisor`: the process id of `souk up`.
     """

@@ -88,6 +88,7 @@ class Launch:
                 **self.options,
                 **self._identity("gateway"),
                 "SOUK_LISTEN": self.endpoints.grpc["storefront"],
+                "SOUK_METRICS_LISTEN": self.endpoints.metrics["gateway"],
                 "SOUK_TARGETS": self._targets([service.name for service in topology.SERVICES]),
                 "SOUK_REDIS_URL": self.endpoints.redis,
                 # Here everybody has one address, and a person tries in a minute what takes a day.

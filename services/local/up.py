@@ -17,12 +17,13 @@ from datetime import timedelta
 from typing import Literal
 
 from services.local import (
-    certs,
     credentials,
     databases,
     endpoints,
     migrations,
     ports,
+    renewal,
+    rollover,
     topology,
     welcome,
 )
@@ -81,7 +82,7 @@ async def up(folder: DataFolder, options: Options, console: Console) -> None:
                 seconds = time.monotonic() - began
                 with _findable(folder, where), contextlib.suppress(asyncio.CancelledError):
                     welcome.show(console, where, accounts.ensure(folder), seconds)
-                    await asyncio.Event().wait()
+                    await renewal.keep(folder, where, console)
 
 
 async def prepare(
@@ -89,7 +90,8 @@ async def prepare(
 ) -> Launch:
     """Starts the stores and makes all that the services need; returns how to launch them."""
     with _timed(console, "certificates"):
-        certs.ensure(folder.certs, topology.IDENTITIES)
+        # Nobody runs who would have to hear of it.
+        await renewal.renew(folder, rollover.unheard)
         _ensure_signing_key(folder)
     async with asyncio.TaskGroup() as group:
         loading_processes = group.create_task(migrations.load())
@@ -108,6 +110,8 @@ async def prepare(
             "SOUK_LOG_LEVEL": options.log_level,
             # Nothing needs time to learn that a process is about to go: all of them are.
             "SOUK_DRAIN_WAIT": "0s",
+            # Few files on one disk: what is rotated here is to be seen at once.
+            "SOUK_RELOAD_PERIOD": "1s",
         },
     )
     with _timed(console, "migrations"):
@@ -164,12 +168,12 @@ def _endpoints(folder: DataFolder, options: Options) -> Endpoints:
     """Says where everything is; an embedded PostgreSQL must have been set up."""
     names = [service.name for service in topology.SERVICES]
     at, external = options.ports, options.external
-    free = [ports.address(port) for port in ports.free(2 * len(names), besides=at.values())]
+    free = [ports.address(port) for port in ports.free(2 * len(names) + 1, besides=at.values())]
     return Endpoints(
         gateway=f"http://{ports.address(at['gateway'])}",
         grpc={name: ports.address(at[name]) for name in ("storefront", *names)},
         probes=dict(zip(names, free[: len(names)], strict=True)),
-        metrics=dict(zip(names, free[len(names) :], strict=True)),
+        metrics=dict(zip(("gateway", *names), free[len(names) :], strict=True)),
         sandbox=f"http://{ports.address(at['sandbox'])}",
         postgres=external.get("postgres")
         or postgres.superuser_url(folder.store("postgres"), at["postgres"]),

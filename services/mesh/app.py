@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf.descriptor import ServiceDescriptor
 
 from services.mesh.settings import MeshSettings
+from services.mesh.watched_files import WatchedFiles
 
 if TYPE_CHECKING:
     import grpc.aio
@@ -43,6 +44,8 @@ class Mesh:
     name: str
     settings: MeshSettings
     connect: Callable[[str], "grpc.aio.Channel"]
+    follow: Callable[[WatchedFiles[Any]], None]
+    """Has files looked at for changes as long as the process lives; those of settings are."""
 
     def channel(self, service: str) -> Any:
         """Return the channel to another service; the mesh keeps and closes it.

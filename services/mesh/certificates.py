@@ -6,12 +6,14 @@ restart; while a renewal is half written, what was read before stays in force.
 
 from dataclasses import dataclass
 from pathlib import Path
+from weakref import WeakSet
 
 import structlog
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from services.mesh.settings import MeshSettings, SettingsError
+from services.mesh.watched_files import WatchedFiles
 
 _log = structlog.get_logger(__name__)
 
@@ -29,15 +31,26 @@ class Credentials:
         return "Credentials(***)"
 
 
-class CredentialFiles:
-    """The three files. Each user of them asks `changed` with what it has."""
+_in_use: "WeakSet[CredentialFiles]" = WeakSet()
+
+
+def in_use() -> list[Credentials]:
+    """Return what the process shows and trusts now."""
+    return [each.value for each in tuple(_in_use)]
+
+
+class CredentialFiles(WatchedFiles[Credentials]):
+    """The three files."""
 
     def __init__(self, ca: Path, certificate: Path, key: Path) -> None:
-        self._paths = (ca, certificate, key)
+        """Raises OSError or ValueError if they cannot be used."""
+        self._pem = (ca, certificate, key)
+        super().__init__(self._pem, self.read)
+        _in_use.add(self)
 
     def read(self) -> Credentials:
         """Return their content. Raises OSError or ValueError if it cannot be used."""
-        ca, certificate, key = (path.read_bytes() for path in self._paths)
+        ca, certificate, key = (path.read_bytes() for path in self._pem)
         x509.load_pem_x509_certificates(ca)
         public = x509.load_pem_x509_certificate(certificate).public_key()
         if serialization.load_pem_private_key(key, None).public_key() != public:
@@ -45,9 +58,12 @@ class CredentialFiles:
         return Credentials(ca=ca, certificate=certificate, key=key)
 
     def changed(self, known: Credentials) -> Credentials | None:
-        """Return the content if it is usable and not `known`, else None."""
+        """Return the content of now if it is usable and not `known`, else None.
+
+        For a server's handshakes, which are not on the loop and shall not wait for its next look.
+        """
         try:
-            ca, certificate, key = (path.read_bytes() for path in self._paths)
+            ca, certificate, key = (path.read_bytes() for path in self._pem)
             if (ca, certificate, key) == (known.ca, known.certificate, known.key):
                 return None
             return self.read()
@@ -62,9 +78,7 @@ def credential_files(settings: MeshSettings) -> CredentialFiles | None:
         return None
     if not (settings.tls_ca and settings.tls_cert and settings.tls_key):
         raise SettingsError(["SOUK_TLS is mtls, so SOUK_TLS_CA, _CERT and _KEY are required"])
-    files = CredentialFiles(settings.tls_ca, settings.tls_cert, settings.tls_key)
     try:
-        files.read()
+        return CredentialFiles(settings.tls_ca, settings.tls_cert, settings.tls_key)
     except (OSError, ValueError) as error:
         raise SettingsError([f"SOUK_TLS_*: {error}"]) from error
-    return files

@@ -11,19 +11,22 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import grpc
 import grpc.aio
 from google.protobuf.descriptor import ServiceDescriptor
 
-from services.mesh import certificates, tls
+from services.mesh import certificates, tls, watched_files
 from services.mesh.app import Mesh
+from services.mesh.certificates import CredentialFiles
 from services.mesh.channel import MeshChannel
 from services.mesh.errors import RemoteError
 from services.mesh.identity import SERVICE_KEY
 from services.mesh.service_config import service_config
-from services.mesh.settings import MeshSettings
+from services.mesh.settings import MeshSettings, secrets_of
 from services.mesh.status import error_from_call
+from services.mesh.watched_files import WatchedFiles
 
 CHANNEL_OPTIONS = (
     # Whatever a name server says, the contract is what counts.
@@ -39,7 +42,6 @@ CHANNEL_OPTIONS = (
 """The options of every channel of the mesh."""
 
 _RETIRED_SECONDS = 30.0
-_PERIOD_SECONDS = 10.0
 
 
 def remote_error(error: grpc.aio.AioRpcError) -> RemoteError:
@@ -54,11 +56,13 @@ async def open_mesh(name: str, settings: MeshSettings) -> AsyncIterator[Mesh]:
     Raises SettingsError if the certificates cannot be used.
     """
     channels = _Channels(name, settings)
-    watching = asyncio.create_task(channels.watch_certificates(), name="certificates")
+    followed: list[WatchedFiles[Any]] = [*channels.files(), *secrets_of(settings)]
     try:
-        yield Mesh(name=name, settings=settings, connect=channels.channel)
+        async with watched_files.following(followed, settings.reload_period):
+            yield Mesh(
+                name=name, settings=settings, connect=channels.channel, follow=followed.append
+            )
     finally:
-        watching.cancel()
         await channels.close()
 
 
@@ -68,7 +72,8 @@ class _Channels:
     def __init__(self, name: str, settings: MeshSettings) -> None:
         self._targets = settings.targets
         self._files = certificates.credential_files(settings)
-        self._credentials = self._files.read() if self._files else None
+        if self._files is not None:
+            self._files.on_change(self._renew)
         self._metadata = () if self._files else ((SERVICE_KEY, name),)
         self._open: dict[str, MeshChannel] = {}
         self._retiring: set[asyncio.Task[None]] = set()
@@ -84,15 +89,13 @@ class _Channels:
             )
         return self._open[service]
 
-    async def watch_certificates(self) -> None:
-        """Renew every channel when the certificate files change, until cancelled."""
-        while self._files and self._credentials:
-            await asyncio.sleep(_PERIOD_SECONDS)
-            fresh = await asyncio.to_thread(self._files.changed, self._credentials)
-            if fresh is not None:
-                self._credentials = fresh
-                for channel in self._open.values():
-                    channel.renew()
+    def files(self) -> list[CredentialFiles]:
+        """Return what is to be followed, so that the certificates of calls are those of now."""
+        return [self._files] if self._files is not None else []
+
+    def _renew(self) -> None:
+        for channel in self._open.values():
+            channel.renew()
 
     async def close(self) -> None:
         """Close every channel, and those that were still draining."""
@@ -106,11 +109,11 @@ class _Channels:
         target = self._targets.get(service, f"dns:///{service}:50051")
         config = json.dumps(service_config(contracts, timeouts=False))
         options = (*CHANNEL_OPTIONS, ("grpc.service_config", config))
-        if self._credentials is None:
+        if self._files is None:
             return grpc.aio.insecure_channel(target, options)
         return grpc.aio.secure_channel(
             target,
-            tls.channel_credentials(self._credentials),
+            tls.channel_credentials(self._files.value),
             (*options, ("grpc.ssl_target_name_override", service)),
         )
 

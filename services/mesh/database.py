@@ -15,9 +15,12 @@
 A block that was cancelled may have committed all the same, as may one that ended in OutcomeUnknown.
 Whoever must know reads again, by a key that was part of what was written: an order id made before
 the transaction, or an idempotency key.
+
+When the URL comes from a file and changes, new work goes to a new pool, and the former one is
+closed once what was begun on it has ended (`rotation`). A connection that is held for good, to
+listen, is then lost like any other, and its holder comes back.
 """
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
@@ -26,7 +29,10 @@ from typing import TYPE_CHECKING, TypeAlias
 import asyncpg
 import structlog
 
+from services.mesh import database_pool, rotation
+from services.mesh.database_pool import ASYNCPG, Pool
 from services.mesh.errors import Aborted, DeadlineExceeded, DomainError, Unavailable
+from services.mesh.settings import Secret
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -36,7 +42,6 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProx
 _log = structlog.get_logger(__name__)
 
 _RETRY_AFTER = timedelta(milliseconds=200)
-_CLOSE_SECONDS = 5
 
 _LOST = (
     asyncpg.PostgresConnectionError,
@@ -51,7 +56,6 @@ _LOST = (
     asyncpg.InternalClientError,
     OSError,  # includes TimeoutError and ConnectionError
 )
-_ASYNCPG = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 _CONFLICT = (
     asyncpg.LockNotAvailableError,
     asyncpg.DeadlockDetectedError,
@@ -66,38 +70,39 @@ class OutcomeUnknown(Unavailable):
 class Database:
     """A service's own database. Made by `pool`."""
 
-    def __init__(
-        self, connections: "asyncpg.Pool[asyncpg.Record]", *, acquire_timeout: timedelta
-    ) -> None:
-        self._pool = connections
-        self._acquire_seconds = acquire_timeout.total_seconds()
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    @property
+    def pool(self) -> Pool:
+        """Where new work goes."""
+        return self._pool
+
+    def exchange(self, pool: Pool) -> Pool:
+        """Let new work go to another pool; returns the former one, which the caller retires."""
+        former, self._pool = self._pool, pool
+        return former
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """Lends a connection; each statement is a transaction of its own."""
-        try:
-            conn = await self._pool.acquire(timeout=self._acquire_seconds)
-        except (*_ASYNCPG, OSError) as error:
-            raise _unavailable(error) from error
-        try:
-            yield conn
-        except (*_ASYNCPG, OSError) as error:
-            if isinstance(error, asyncpg.InternalClientError):
-                _terminate(conn)
-            mapped = _domain_error(error, conn)
-            if mapped is None:
-                raise
-            raise mapped from error
-        finally:
-            await self._give_back(conn)
-
-    async def _give_back(self, conn: "PoolConnectionProxy[asyncpg.Record]") -> None:
-        if is_lost(conn):
-            # Else the pool warns of listeners that nobody could remove any more.
-            _terminate(conn)
-        # If it is lost now, what was done with it stays done, and the pool lets go of it.
-        with suppress(*_ASYNCPG, OSError):
-            await self._pool.release(conn, timeout=_CLOSE_SECONDS)
+        pool = self._pool
+        with pool.used():
+            try:
+                conn = await pool.acquire()
+            except (*ASYNCPG, OSError) as error:
+                raise _unavailable(error) from error
+            try:
+                yield conn
+            except (*ASYNCPG, OSError) as error:
+                if isinstance(error, asyncpg.InternalClientError):
+                    _terminate(conn)
+                mapped = _domain_error(error, conn, is_retired=pool.is_retired)
+                if mapped is None:
+                    raise
+                raise mapped from error
+            finally:
+                await _give_back(pool, conn)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -125,6 +130,15 @@ class Database:
             await conn.execute("SELECT 1")
 
 
+async def _give_back(pool: Pool, conn: "PoolConnectionProxy[asyncpg.Record]") -> None:
+    if is_lost(conn):
+        # Else the pool warns of listeners that nobody could remove any more.
+        _terminate(conn)
+    # If it is lost now, what was done with it stays done, and the pool lets go of it.
+    with suppress(*ASYNCPG, OSError):
+        await pool.release(conn)
+
+
 def _terminate(conn: "PoolConnectionProxy[asyncpg.Record]") -> None:
     with suppress(asyncpg.InterfaceError):
         conn.terminate()
@@ -141,7 +155,7 @@ def is_lost(conn: Connection) -> bool:
 
 @asynccontextmanager
 async def pool(
-    url: str,
+    url: Secret | str,
     *,
     min_size: int = 0,
     max_size: int = 10,
@@ -164,31 +178,38 @@ async def pool(
         # Our statements are short; compiling them costs more than it saves.
         "jit": "off",
     }
-    connections = await asyncpg.create_pool(
-        url,
-        min_size=min_size,
-        max_size=max_size,
-        timeout=acquire_timeout.total_seconds(),
-        # For a server that does not answer at all: it gets a second more than it asked for.
-        command_timeout=statement_timeout.total_seconds() + 1,
-        server_settings=settings,
-    )
-    try:
-        yield Database(connections, acquire_timeout=acquire_timeout)
-    finally:
-        await _close(connections)
+
+    async def opened(text: str) -> Pool:
+        return await database_pool.opened(
+            text,
+            sizes=(min_size, max_size),
+            acquire_seconds=acquire_timeout.total_seconds(),
+            # For a server that does not answer at all: it gets a second more than it asked for.
+            command_seconds=statement_timeout.total_seconds() + 1,
+            settings=settings,
+        )
+
+    db = Database(await opened(url if isinstance(url, str) else url.reveal()))
+    database_pool.measure(name, lambda: db.pool)
+    async with rotation.Retiring() as retiring:
+
+        async def exchange(text: str) -> None:
+            fresh = await opened(text)
+            try:
+                await fresh.ready()
+            except BaseException:
+                await fresh.close()
+                raise
+            retiring.add(db.exchange(fresh).retire(rotation.DRAIN_SECONDS))
+
+        try:
+            async with rotation.following(url, exchange, name="postgresql"):
+                yield db
+        finally:
+            await db.pool.close()
 
 
-async def _close(connections: "asyncpg.Pool[asyncpg.Record]") -> None:
-    try:
-        async with asyncio.timeout(_CLOSE_SECONDS):
-            await connections.close()
-    except TimeoutError:
-        _log.warning("database connections still in use at the end")
-        connections.terminate()
-
-
-def _domain_error(error: Exception, conn: Connection) -> DomainError | None:
+def _domain_error(error: Exception, conn: Connection, *, is_retired: bool) -> DomainError | None:
     """Returns what the failure means to a caller; None leaves it as it is."""
     if isinstance(error, asyncpg.QueryCanceledError):
         return DeadlineExceeded("the database took too long")
@@ -196,12 +217,14 @@ def _domain_error(error: Exception, conn: Connection) -> DomainError | None:
         return Aborted("another call was working on the same data", retry_after=_RETRY_AFTER)
     # An InterfaceError on an open connection is a mistake of ours.
     if isinstance(error, _LOST) or is_lost(conn):
-        return _unavailable(error)
+        return _unavailable(error, is_retired=is_retired)
     return None
 
 
-def _unavailable(error: Exception) -> Unavailable:
-    _log.warning("database unavailable", error=f"{type(error).__name__}: {error}")
+def _unavailable(error: Exception, *, is_retired: bool = False) -> Unavailable:
+    # Who still has a connection of former credentials loses it by plan.
+    if not is_retired:
+        _log.warning("database unavailable", error=f"{type(error).__name__}: {error}")
     return Unavailable("the database cannot be reached", retry_after=_RETRY_AFTER)
 
 

@@ -7,7 +7,9 @@ uvloop refuses to write to a connection that has just been lost by a RuntimeErro
 hands on as it is. Here it is the ConnectionError that everybody expects of a lost connection.
 """
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from redis.asyncio import Connection, ConnectionPool, Redis, SSLConnection
@@ -15,6 +17,9 @@ from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as ConnectionLost
+
+from services.mesh import rotation
+from services.mesh.settings import Secret
 
 SOCKET_TIMEOUT = timedelta(seconds=5)
 
@@ -46,6 +51,42 @@ def connect(url: str, *, name: str) -> Redis:
 
     `name` is what CLIENT LIST shows. Answers are bytes. Close it by `await client.aclose()`.
     """
+    return Redis.from_pool(_pool(url, name))
+
+
+@asynccontextmanager
+async def opened(url: Secret | str, *, name: str) -> AsyncIterator[Redis]:
+    """Yields a client like `connect`, which follows the URL when that comes from a file.
+
+    New commands then go by new connections; the former ones are closed after a while, which ends
+    subscriptions like a lost connection does.
+    """
+    client = connect(url if isinstance(url, str) else url.reveal(), name=name)
+    async with client, rotation.Retiring() as retiring:
+
+        async def exchange(text: str) -> None:
+            fresh = _pool(text, name)
+            try:
+                await Redis(connection_pool=fresh).ping()
+            except BaseException:
+                await fresh.aclose()
+                raise
+            former, client.connection_pool = client.connection_pool, fresh
+            retiring.add(_retire(former))
+
+        async with rotation.following(url, exchange, name="redis"):
+            yield client
+
+
+async def _retire(pool: ConnectionPool) -> None:
+    """Closes what commands of before are done with, each of which has its time."""
+    try:
+        await asyncio.sleep(rotation.DRAIN_SECONDS)
+    finally:
+        await pool.aclose()
+
+
+def _pool(url: str, name: str) -> ConnectionPool:
     encrypted = url.startswith("rediss:")
     pool = ConnectionPool.from_url(
         url,
@@ -58,7 +99,7 @@ def connect(url: str, *, name: str) -> Redis:
     )
     # The URL's scheme has chosen redis-py's own.
     pool.connection_class = _Encrypted if encrypted else _Plain
-    return Redis.from_pool(pool)
+    return pool
 
 
 async def ready(client: Redis) -> None:

@@ -15,7 +15,7 @@ import grpc.aio
 import structlog
 from grpc_health.v1 import health_pb2_grpc
 
-from services.mesh import certificates, jwks, metrics, reflection, tls
+from services.mesh import certificate_metrics, certificates, jwks, metrics, reflection, tls
 from services.mesh.access_token import Verifier
 from services.mesh.address import CannotListen, host_and_port, is_loopback
 from services.mesh.app import App, Mesh
@@ -75,6 +75,7 @@ async def serving(app: App, mesh: Mesh) -> AsyncIterator[Listening]:
     settings = mesh.settings
     in_flight = InFlight()
     metrics.count_in_flight(in_flight.__len__)
+    certificate_metrics.publish()
     services = [service.full_name for service in app.servicers]
     health = Health(services, app.checks)
     await health.begin()

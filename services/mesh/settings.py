@@ -5,7 +5,8 @@
     map     := name "=" item ("," name "=" item)*        dict[str, str]
     span    := number ("ms" | "s" | "m" | "h" | "d")     timedelta, like "500ms" or "10m"
 
-A service's settings are one frozen dataclass that inherits `MeshSettings`; it is read once.
+A service's settings are one frozen dataclass that inherits `MeshSettings`; it is read once. Only a
+Secret that a file gives follows that file: `reveal` gives what is in force now.
 """
 
 import dataclasses
@@ -13,11 +14,13 @@ import os
 import re
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+
+from services.mesh.watched_files import WatchedFiles
 
 PREFIX = "SOUK_"
 
@@ -33,25 +36,40 @@ class SettingsError(Exception):
 
 
 class Secret:
-    """A value that shows itself only when asked by name."""
+    """A value that shows itself only when asked by name, at the moment it is needed.
+
+    One that a file gives changes with the file, as long as somebody follows it (`secrets_of`).
+    """
 
     __slots__ = ("_value",)
+    __hash__ = None  # type: ignore[assignment]  # it may change
 
-    def __init__(self, value: str) -> None:
+    def __init__(self, value: str | WatchedFiles[str]) -> None:
         self._value = value
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether it comes from a file, and may change."""
+        return not isinstance(self._value, str)
 
     def reveal(self) -> str:
         """Return the value; the one place where it leaves."""
-        return self._value
+        return self._value if isinstance(self._value, str) else self._value.value
+
+    def on_change(self, call: Callable[[], None]) -> None:
+        """Call `call` on the loop whenever the value has changed."""
+        if not isinstance(self._value, str):
+            self._value.on_change(call)
+
+    def files(self) -> Iterable[WatchedFiles[str]]:
+        """Return what is to be followed so that it changes."""
+        return () if isinstance(self._value, str) else (self._value,)
 
     def __repr__(self) -> str:
         return "***"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and self._value == other._value
-
-    def __hash__(self) -> int:
-        return hash(self._value)
+        return isinstance(other, Secret) and self.reveal() == other.reveal()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +83,7 @@ class MeshSettings:
     `edge_services`: who faces people and may bring their access tokens.
     `token_issuer`, `token_audience`: the `iss` and `aud` that access tokens must have.
     `jwks_method`: the RPC that answers with the keys of access tokens.
+    `reload_period`: how often files of secrets, certificates and keys are looked at for changes.
     `max_concurrency`: how many calls are served at once at most; under load it becomes less.
     `drain_wait`: how long it still serves after it said it is not ready, so that no new call comes;
     `drain_grace`: how long running calls then may take.
@@ -85,6 +104,7 @@ class MeshSettings:
     log_format: Literal["console", "json"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     trace_ratio: float = 0.1
+    reload_period: timedelta = timedelta(seconds=5)
     max_concurrency: int = 1000
     drain_wait: timedelta = timedelta(seconds=1)
     drain_grace: timedelta = timedelta(seconds=10)
@@ -102,9 +122,9 @@ def load(cls: type[_S], environ: Mapping[str, str] = os.environ) -> _S:
     for each in dataclasses.fields(cls):  # type: ignore[arg-type]  # a dataclass, by contract
         name = PREFIX + each.name.upper()
         try:
-            text = _text(name, environ)
-            if text is not None:
-                values[each.name] = _convert(hints[each.name], text)
+            value = _value(name, hints[each.name], environ)
+            if value is not None:
+                values[each.name] = value
             elif _required(each):
                 faults.append(f"{name} is required")
         except (ValueError, OSError) as error:
@@ -122,19 +142,42 @@ def _required(each: dataclasses.Field[Any]) -> bool:
     return each.default is missing and each.default_factory is missing
 
 
-def _text(name: str, environ: Mapping[str, str]) -> str | None:
-    """Return the text of a setting; an empty one counts as not given."""
+def secrets_of(values: object) -> list[WatchedFiles[str]]:
+    """Return the files of all secrets in a dataclass of settings, to be followed."""
+    held = (getattr(values, each.name) for each in dataclasses.fields(values))  # type: ignore[arg-type]  # likewise
+    return [file for value in held if isinstance(value, Secret) for file in value.files()]
+
+
+def _value(name: str, hint: Any, environ: Mapping[str, str]) -> Any:
+    """Return the value of a setting; an empty one counts as not given."""
     file = environ.get(name + "_FILE")
     if file and environ.get(name):
         raise ValueError(f"{name}_FILE is given too; give one of them")
-    if file:
-        return Path(file).read_text(encoding="utf-8").rstrip("\r\n")
-    return environ.get(name) or None
+    if not file:
+        text = environ.get(name)
+        return _convert(hint, text) if text else None
+    path = Path(file)
+    if _kind(hint) is Secret:
+        return Secret(WatchedFiles([path], lambda: _content(path)))
+    return _convert(hint, _content(path))
+
+
+def _content(path: Path) -> str:
+    text = path.read_text(encoding="utf-8").rstrip("\r\n")
+    if not text:
+        raise ValueError(f"{path} is empty")
+    return text
+
+
+def _kind(hint: Any) -> Any:
+    """Return what an optional value is if it is there."""
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        return next(kind for kind in typing.get_args(hint) if kind is not types.NoneType)
+    return hint
 
 
 def _convert(hint: Any, text: str) -> Any:
-    if typing.get_origin(hint) in (types.UnionType, typing.Union):
-        hint = next(kind for kind in typing.get_args(hint) if kind is not types.NoneType)
+    hint = _kind(hint)
     if typing.get_origin(hint) is Literal:
         return _choice(typing.get_args(hint), text)
     return _CONVERTERS[typing.get_origin(hint) or hint](text)

@@ -33,10 +33,9 @@ _LEASE_MARGIN = timedelta(seconds=20)
 @asynccontextmanager
 async def build(settings: Settings, mesh: Mesh) -> AsyncIterator[App]:
     """Opens the database, Redis and the ways out, and yields the service."""
-    redis = redis_client.connect(settings.redis_url.reveal(), name=mesh.name)
     async with (
-        database.pool(settings.database_url.reveal(), name=mesh.name) as db,
-        redis,
+        database.pool(settings.database_url, name=mesh.name) as db,
+        redis_client.opened(settings.redis_url, name=mesh.name) as redis,
         AsyncExitStack() as stack,
     ):
         notifications, preferences = NotificationStore(db), PreferenceStore(db)

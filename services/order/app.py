@@ -28,10 +28,9 @@ STREAM = "souk:events:order"
 @asynccontextmanager
 async def build(settings: Settings, mesh: Mesh) -> AsyncIterator[App]:
     """Open the database and Redis, and yield the service."""
-    redis = redis_client.connect(settings.redis_url.reveal(), name=mesh.name)
     async with (
-        database.pool(settings.database_url.reveal(), name=mesh.name) as db,
-        redis,
+        database.pool(settings.database_url, name=mesh.name) as db,
+        redis_client.opened(settings.redis_url, name=mesh.name) as redis,
     ):
         wake_ups = WakeUps(db)
         orders = OrderStore(db, pay_within=settings.pay_within, wake=wake_ups.send)

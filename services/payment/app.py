@@ -26,12 +26,9 @@ _JOIN = timedelta(seconds=3)
 @asynccontextmanager
 async def build(settings: Settings, mesh: Mesh) -> AsyncIterator[App]:
     """Opens the database and the way to the provider, and yields the service."""
-    authorization = f"Bearer {settings.provider_api_key.reveal()}"
     async with (
-        database.pool(settings.database_url.reveal(), name=mesh.name) as db,
-        aiohttp.ClientSession(
-            settings.provider_url, headers={"Authorization": authorization}
-        ) as session,
+        database.pool(settings.database_url, name=mesh.name) as db,
+        aiohttp.ClientSession(settings.provider_url) as session,
     ):
         store = PaymentStore(db, resolve_after=settings.resolve_after)
         unanswered = UnansweredStore(
@@ -39,6 +36,7 @@ async def build(settings: Settings, mesh: Mesh) -> AsyncIterator[App]:
         )
         provider = SandboxProvider(
             session,
+            api_key=settings.provider_api_key,
             timeout=settings.provider_timeout,
             lookup_timeout=settings.provider_lookup_timeout,
         )

@@ -12,6 +12,7 @@ import structlog
 
 from services.mesh.amount import Amount
 from services.mesh.errors import DomainError
+from services.mesh.settings import Secret
 from services.payment.domain import (
     Declined,
     OperationPage,
@@ -29,15 +30,22 @@ _NOT_FOUND = 404
 
 
 class SandboxProvider:
-    """The stand-in behind `session`, which has its base URL and carries the API key.
+    """The stand-in behind `session`, which has its base URL.
 
-    `timeout` bounds the operations, `lookup_timeout` the looking up.
+    `api_key` goes with every call, as it is then. `timeout` bounds the operations, `lookup_timeout`
+    the looking up.
     """
 
     def __init__(
-        self, session: aiohttp.ClientSession, *, timeout: timedelta, lookup_timeout: timedelta
+        self,
+        session: aiohttp.ClientSession,
+        *,
+        api_key: Secret,
+        timeout: timedelta,
+        lookup_timeout: timedelta,
     ) -> None:
         self._session = session
+        self._api_key = api_key
         self._timeout = aiohttp.ClientTimeout(total=timeout.total_seconds())
         self._lookup_timeout = aiohttp.ClientTimeout(total=lookup_timeout.total_seconds())
 
@@ -65,7 +73,9 @@ class SandboxProvider:
         """Returns what became of an operation; None if the provider has not seen it."""
         path = f"/v1/operations/{quote(key, safe='')}"
         try:
-            async with self._session.get(path, timeout=self._lookup_timeout) as answer:
+            async with self._session.get(
+                path, headers=self._authorization, timeout=self._lookup_timeout
+            ) as answer:
                 return None if answer.status == _NOT_FOUND else await _outcome(answer)
         except (aiohttp.ClientError, TimeoutError) as error:
             return _unanswered(key, error)
@@ -75,7 +85,10 @@ class SandboxProvider:
         query = {"since": since.isoformat(), "page": page}
         try:
             async with self._session.get(
-                "/v1/operations", params=query, timeout=self._timeout
+                "/v1/operations",
+                params=query,
+                headers=self._authorization,
+                timeout=self._timeout,
             ) as answer:
                 answer.raise_for_status()
                 found = await answer.json()
@@ -85,8 +98,12 @@ class SandboxProvider:
             raise ProviderUnavailable("the payment provider has not answered") from error
         return OperationPage(operations=operations, next_page=found["next_page"])
 
+    @property
+    def _authorization(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._api_key.reveal()}"}
+
     async def _post(self, path: str, key: str, body: Mapping[str, Any]) -> Outcome:
-        headers = {"Idempotency-Key": key}
+        headers = {**self._authorization, "Idempotency-Key": key}
         try:
             async with self._session.post(
                 path, json=body, headers=headers, timeout=self._timeout

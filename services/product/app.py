@@ -51,9 +51,7 @@ async def _migrate(settings: Settings) -> None:
 
 
 def _database(settings: Settings, name: str) -> AbstractAsyncContextManager[Database]:
-    return mongodb.connect(
-        settings.mongo_url.reveal(), operation_timeout=settings.mongo_timeout, name=name
-    )
+    return mongodb.connect(settings.mongo_url, operation_timeout=settings.mongo_timeout, name=name)
 
 
 PROCESS = Process(name="product", settings=Settings, build=build, migrate=_migrate)

@@ -17,7 +17,8 @@ A write that was lost may stand all the same. Against a replica set the driver r
 transaction number, so that it happens once; elsewhere it is never repeated.
 """
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
@@ -37,7 +38,9 @@ from pymongo.errors import (
     PyMongoError,
 )
 
+from services.mesh import rotation
 from services.mesh.errors import DeadlineExceeded, DomainError, Unavailable
+from services.mesh.settings import Secret
 
 Document: TypeAlias = dict[str, Any]
 Filter: TypeAlias = Mapping[str, Any]
@@ -60,8 +63,13 @@ _INDEXES = (
 class Collection:
     """A collection of documents with text ids."""
 
-    def __init__(self, collection: AsyncIOMotorCollection[Document]) -> None:
-        self._collection = collection
+    def __init__(self, collection: Callable[[], AsyncIOMotorCollection[Document]]) -> None:
+        """`collection` gives that of the client in use."""
+        self._current = collection
+
+    @property
+    def _collection(self) -> AsyncIOMotorCollection[Document]:
+        return self._current()
 
     async def find_one(
         self, filter_: Filter, projection: Mapping[str, int] | None = None
@@ -109,8 +117,13 @@ class Database:
 
     def __init__(self, database: AsyncIOMotorDatabase[Document]) -> None:
         self._database = database
-        self.products = Collection(database["products"])
-        self.commitments = Collection(database["commitments"])
+        self.products = Collection(lambda: self._database["products"])
+        self.commitments = Collection(lambda: self._database["commitments"])
+
+    def exchange(self, database: AsyncIOMotorDatabase[Document]) -> AsyncIOMotorDatabase[Document]:
+        """Let operations from now on go to another client's; returns that of before."""
+        former, self._database = self._database, database
+        return former
 
     async def now(self) -> datetime:
         """Return the server's time, by which everything here is decided."""
@@ -119,6 +132,10 @@ class Database:
             answer = await self._database.client.admin.command("hello")
         time: datetime = answer["localTime"]
         return time.replace(tzinfo=UTC)
+
+    def close(self) -> None:
+        """Hang up."""
+        self._database.client.close()
 
     async def ready(self) -> None:
         """Return if the database answers; raises Unavailable or DeadlineExceeded otherwise."""
@@ -136,18 +153,47 @@ class Database:
 
 
 @asynccontextmanager
-async def connect(url: str, *, operation_timeout: timedelta, name: str) -> AsyncIterator[Database]:
+async def connect(
+    url: Secret | str, *, operation_timeout: timedelta, name: str
+) -> AsyncIterator[Database]:
     """Give the database that `url` names, else `product`; it connects when first used.
 
-    Every operation ends within `operation_timeout`. `name` is what the server's logs show.
+    Every operation ends within `operation_timeout`. `name` is what the server's logs show. When the
+    URL comes from a file and changes, operations from then on go to a new client.
     """
-    client: AsyncIOMotorClient[Document] = AsyncIOMotorClient(
-        url, timeoutMS=operation_timeout // timedelta(milliseconds=1), appname=name
-    )
+
+    def opened(text: str) -> AsyncIOMotorDatabase[Document]:
+        client: AsyncIOMotorClient[Document] = AsyncIOMotorClient(
+            text, timeoutMS=operation_timeout // timedelta(milliseconds=1), appname=name
+        )
+        return client.get_default_database(_DATABASE)
+
+    db = Database(opened(url if isinstance(url, str) else url.reveal()))
+    async with rotation.Retiring() as retiring:
+
+        async def exchange(text: str) -> None:
+            fresh = opened(text)
+            try:
+                # A command that only those may give who are let in.
+                await fresh.list_collection_names()
+            except BaseException:
+                fresh.client.close()
+                raise
+            retiring.add(_retire(db.exchange(fresh), operation_timeout))
+
+        try:
+            async with rotation.following(url, exchange, name="mongodb"):
+                yield db
+        finally:
+            db.close()
+
+
+async def _retire(former: AsyncIOMotorDatabase[Document], operation_timeout: timedelta) -> None:
+    """Close a client when the operations begun on it have ended."""
     try:
-        yield Database(client.get_default_database(_DATABASE))
+        await asyncio.sleep(max(operation_timeout.total_seconds() * 2, rotation.DRAIN_SECONDS))
     finally:
-        client.close()
+        former.client.close()
 
 
 @contextmanager

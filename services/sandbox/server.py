@@ -30,7 +30,8 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from services.mesh.settings import Secret
+from services.mesh import watched_files
+from services.mesh.settings import Secret, secrets_of
 from services.sandbox import commands, ledger_thread, tokens
 from services.sandbox.ledger import Command, KeyReused, Operation
 from services.sandbox.ledger_thread import LedgerThread
@@ -126,6 +127,7 @@ class Server:
 async def serving(settings: Settings) -> AsyncIterator[str]:
     """Serves as `settings` say; yields the base URL."""
     async with (
+        watched_files.following(secrets_of(settings), settings.sandbox_reload_period),
         ledger_thread.opened(settings.sandbox_ledger) as ledger,
         _posting_events(settings) as webhook,
     ):
@@ -161,10 +163,10 @@ async def _posting_events(settings: Settings) -> AsyncIterator[Webhook | None]:
 
 def _guard(api_key: Secret) -> Any:
     """Returns the middleware that asks for the API key and turns failures into answers."""
-    expected = f"Bearer {api_key.reveal()}".encode()
 
     @web.middleware
     async def guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
+        expected = f"Bearer {api_key.reveal()}".encode()
         given = request.headers.get("Authorization", "").encode()
         if request.path != "/healthz" and not hmac.compare_digest(given, expected):
             raise web.HTTPUnauthorized

@@ -16,6 +16,7 @@ class Settings:
     `sandbox_listen`: where it serves HTTP. Port 0 takes a free one.
     `sandbox_webhook_url`: where provider events are posted; without one none are.
     `sandbox_webhook_secret`: what they are signed with; needed with a URL.
+    `sandbox_reload_period`: how often files of secrets are looked at for changes.
     `sandbox_silence`: how long a call that gets no answer is kept open.
     """
 
@@ -24,6 +25,7 @@ class Settings:
     sandbox_listen: str = "127.0.0.1:50060"
     sandbox_webhook_url: str | None = None
     sandbox_webhook_secret: Secret | None = None
+    sandbox_reload_period: timedelta = timedelta(seconds=5)
     sandbox_silence: timedelta = timedelta(seconds=60)
 
     def __post_init__(self) -> None:

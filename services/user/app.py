@@ -30,8 +30,9 @@ _log = structlog.get_logger(__name__)
 async def build(settings: Settings, mesh: Mesh) -> AsyncIterator[App]:
     """Open the database and the threads for passwords, and yield the service."""
     signing_keys = SigningKeys(settings.signing_keys)
+    mesh.follow(signing_keys)
     async with (
-        database.pool(settings.database_url.reveal(), name=mesh.name) as db,
+        database.pool(settings.database_url, name=mesh.name) as db,
         passwords() as hasher,
     ):
         users = UserStore(db)
@@ -57,7 +58,7 @@ async def build(settings: Settings, mesh: Mesh) -> AsyncIterator[App]:
         await _bootstrap(accounts, settings)
         yield App(
             servicers={user_service_pb2.DESCRIPTOR.services_by_name["UserService"]: servicer},
-            workers=[signing_keys.reload, lambda: _sweep(sessions)],
+            workers=[lambda: _sweep(sessions)],
             checks={"postgresql": db.ready},
             keys=signing_keys.public,
         )

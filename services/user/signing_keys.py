@@ -8,13 +8,11 @@ Rotation without a restart: add the next key, wait until everybody has fetched i
 every few seconds; one that can't be used is reported and leaves the keys as they were.
 """
 
-import asyncio
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import structlog
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
@@ -25,12 +23,10 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-_RELOAD_SECONDS = 5
-
-_log = structlog.get_logger(__name__)
+from services.mesh.watched_files import WatchedFiles
 
 
-class SigningKeysError(Exception):
+class SigningKeysError(ValueError):
     """The folder of the signing keys can't be used."""
 
 
@@ -43,31 +39,21 @@ class KeySet:
     current: Ed25519PrivateKey
 
 
-class SigningKeys:
-    """The keys of a folder, as they are now."""
+class SigningKeys(WatchedFiles[KeySet]):
+    """The keys of a folder, as they are now; to be followed (`Mesh.follow`)."""
 
     def __init__(self, folder: Path) -> None:
         """Read the folder. Raises SigningKeysError if it can't be used."""
-        self._folder = folder
-        self._keys = read(folder)
+        super().__init__([folder], lambda: read(folder))
 
     @property
     def keys(self) -> KeySet:
         """The keys as they were last read."""
-        return self._keys
+        return self.value
 
     async def public(self) -> Mapping[str, bytes]:
         """Return the public keys by kid."""
-        return self._keys.public
-
-    async def reload(self) -> None:
-        """Read the folder again and again, until cancelled."""
-        while True:
-            await asyncio.sleep(_RELOAD_SECONDS)
-            try:
-                self._keys = await asyncio.to_thread(read, self._folder)
-            except SigningKeysError as error:
-                _log.error("signing keys not reloaded", error=str(error))
+        return self.value.public
 
 
 def read(folder: Path) -> KeySet:

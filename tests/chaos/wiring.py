@@ -55,13 +55,13 @@ def stores(folder: DataFolder, at: Mapping[str, int]) -> dict[str, Process]:
 def endpoints(folder: DataFolder, at: Mapping[str, int]) -> Endpoints:
     """Says where everything is; PostgreSQL must have been set up."""
     free = [
-        ports.address(port) for port in ports.free(2 * len(SERVICES), besides=list(at.values()))
+        ports.address(port) for port in ports.free(2 * len(SERVICES) + 1, besides=list(at.values()))
     ]
     return Endpoints(
         gateway=f"http://{ports.address(at['gateway'])}",
         grpc={name: ports.address(at[name]) for name in ("storefront", *SERVICES)},
         probes=dict(zip(SERVICES, free[: len(SERVICES)], strict=True)),
-        metrics=dict(zip(SERVICES, free[len(SERVICES) :], strict=True)),
+        metrics=dict(zip(("gateway", *SERVICES), free[len(SERVICES) :], strict=True)),
         sandbox=f"http://{ports.address(at['sandbox'])}",
         postgres=postgres.superuser_url(folder.store("postgres"), at["postgres"]),
         redis=redis.url(at["redis"]),

@@ -196,4 +196,5 @@ def context_of(folder: Path, holder: str | None) -> ssl.SSLContext:
     ca = (folder / "ca.pem").read_bytes()
     if holder is None:
         return client_context(ca)
-    return client_context(ca, folder / f"{holder}.pem", folder / f"{holder}-key.pem")
+    pair = (folder / f"{holder}{end}.pem" for end in ("", "-key"))
+    return client_context(ca, *(path.read_bytes() for path in pair))

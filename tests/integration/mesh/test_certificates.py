@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,13 @@ import grpc.aio
 import pytest
 from cryptography import x509
 
-from services.local import certs
-from services.mesh import certificates, clients
+from services.local import certs, rollover
+from services.mesh import certificate_metrics, certificates, clients
 from services.mesh.settings import MeshSettings, SettingsError
 from tests import echo_server
 from tests.conftest import Eventually
 from tests.echo import EchoRequest, EchoStub
-from tests.echo_server import calling, echoing
+from tests.echo_server import calling, echoing, mesh_of
 
 
 @pytest.fixture
@@ -57,17 +58,76 @@ async def test_a_server_shows_its_renewed_certificate(folder: Path) -> None:
     assert answer.text == "still here"
 
 
-async def test_a_server_trusts_a_renewed_authority(folder: Path) -> None:
-    """When everything is renewed, those with new certificates get in and those without do not."""
+async def test_a_server_trusts_the_next_authority_beside_the_present_one(folder: Path) -> None:
+    """While both are trusted both get in; then only who has a certificate of the next one."""
     async with echoing(folder) as at:
-        old = echo_server.settings(folder, "gateway", targets={"echo": at.address})
-        async with clients.open_mesh("gateway", old) as stale:
-            certs.rotate(folder, echo_server.IDENTITIES)
+        before = echo_server.settings(folder, "gateway", targets={"echo": at.address})
+        async with (
+            clients.open_mesh("gateway", before) as stale,
+            clients.open_mesh("gateway", before) as unused,
+        ):
+            rollover.introduce(folder)
+            old = EchoStub(stale.channel("echo"))
+            first = await old.Public(EchoRequest())
+            rollover.reissue(folder, echo_server.IDENTITIES)
             async with calling(folder, at) as stub:
-                answer = await stub.Public(EchoRequest())
+                second = await stub.Public(EchoRequest())
+            rollover.retire(folder)
+            async with calling(folder, at) as stub:
+                third = await stub.Public(EchoRequest())
             with pytest.raises(grpc.aio.AioRpcError):
-                await EchoStub(stale.channel("echo")).Public(EchoRequest(), timeout=2)
-    assert answer.service == "gateway"
+                await EchoStub(unused.channel("echo")).Public(EchoRequest(), timeout=2)
+    assert ["gateway"] * 3 == [first.service, second.service, third.service]
+
+
+async def test_a_roll_over_fails_no_call(folder: Path, eventually: Eventually) -> None:
+    """A client that calls all the while sees no failure, whichever step is taken."""
+    period = timedelta(milliseconds=20)
+    stopped = asyncio.Event()
+    calls = 0
+
+    async def call(stub: Any) -> None:
+        nonlocal calls
+        while not stopped.is_set():
+            await stub.Public(EchoRequest())
+            calls += 1
+
+    async with (
+        echoing(folder) as at,
+        mesh_of(folder, "gateway", at, reload_period=period) as mesh,
+        asyncio.TaskGroup() as tasks,
+    ):
+        for _ in range(4):
+            tasks.create_task(call(EchoStub(mesh.channel("echo"))))
+
+        async def heard(_step: str) -> None:
+            now = (folder / "ca.pem").read_bytes(), (folder / "gateway.pem").read_bytes()
+
+            async def is_taken_up() -> bool:
+                return now in {(each.ca, each.certificate) for each in certificates.in_use()}
+
+            await eventually(is_taken_up)
+            reached = calls + 20
+
+            async def goes_on() -> bool:
+                return calls > reached
+
+            await eventually(goes_on)
+
+        await rollover.finish(folder, echo_server.IDENTITIES, heard)
+        stopped.set()
+    assert calls > 60
+
+
+async def test_expiry_is_told_by_identity(folder: Path) -> None:
+    """Metrics tell when what is shown and trusted expires, as its certificate says."""
+    async with echoing(folder):
+        shown, trusted = certificate_metrics.collect()
+    leaf = certs.certificates(folder)["echo"]
+    told = {each.labels["fingerprint"]: each for each in (*shown.samples, *trusted.samples)}
+    assert told[certs.fingerprint(leaf)].labels["name"] == "echo"
+    assert told[certs.fingerprint(leaf)].value == leaf.not_valid_after_utc.timestamp()
+    assert certs.fingerprint(certs.trusted(folder)[0]) in told
 
 
 async def test_a_half_written_renewal_changes_nothing(folder: Path) -> None:
@@ -81,18 +141,19 @@ async def test_a_half_written_renewal_changes_nothing(folder: Path) -> None:
         assert before == await shown_serial(at.address, folder)
 
 
-async def test_a_client_renews_its_channels(
-    folder: Path, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_client_renews_its_channels(folder: Path, eventually: Eventually) -> None:
     """A client with a new certificate makes new connections, and no running call breaks."""
-    monkeypatch.setattr(clients, "_PERIOD_SECONDS", 0.05)
     serials: list[int] = []
 
     async def behave(_request: Any, context: Any) -> None:
         shown = context.auth_context()["x509_pem_cert"][0]
         serials.append(x509.load_pem_x509_certificate(shown).serial_number)
 
-    async with echoing(folder, behave) as at, calling(folder, at) as stub:
+    period = timedelta(milliseconds=50)
+    async with (
+        echoing(folder, behave) as at,
+        calling(folder, at, reload_period=period) as stub,
+    ):
         watch = stub.Watch(EchoRequest(text="stay"))
         await watch.read()
         renewed = reissue(folder, "gateway")

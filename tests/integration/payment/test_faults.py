@@ -37,7 +37,7 @@ from souk.payment.v1 import payment_service_pb2 as pb
 from souk.payment.v1.payment_service_pb2_grpc import PaymentServiceStub
 from tests.cancellation import end
 
-from .conftest import API_KEY, WEBHOOK_SECRET, Sandbox, Shop, authorize_request, support
+from .conftest import WEBHOOK_SECRET, Sandbox, Shop, authorize_request, support
 
 CHARGED = "tok_charge_then_timeout"
 
@@ -105,7 +105,10 @@ async def test_the_worker_repeats_what_the_provider_has_not_seen(
         payments = Payments(
             store=PaymentStore(db, resolve_after=settings.resolve_after),
             provider=SandboxProvider(
-                session, timeout=timedelta(seconds=1), lookup_timeout=timedelta(seconds=1)
+                session,
+                api_key=settings.provider_api_key,
+                timeout=timedelta(seconds=1),
+                lookup_timeout=timedelta(seconds=1),
             ),
         )
         with pytest.raises(ProviderUnavailable) as caught:
@@ -149,14 +152,15 @@ async def test_a_silent_provider_is_not_asked_for_ever(
     """After minutes it is asked hourly, after a day no more; whoever wants the answer gets it."""
     order = shop.order()
     payment_id = UUID((await shop.authorize(order=order)).payment_id)
-    headers = {"Authorization": f"Bearer {API_KEY}"}
     async with (
         database.pool(settings.database_url.reveal()) as db,
-        aiohttp.ClientSession(sandbox.url, headers=headers) as session,
+        aiohttp.ClientSession(sandbox.url) as session,
         db.connection() as conn,
     ):
         second = timedelta(seconds=1)
-        provider = SandboxProvider(session, timeout=second, lookup_timeout=second)
+        provider = SandboxProvider(
+            session, api_key=settings.provider_api_key, timeout=second, lookup_timeout=second
+        )
         unanswered = UnansweredStore(db, resolve_after=second, patience=15 * 60 * second)
         resolver = Resolver(
             unanswered=unanswered,

@@ -140,8 +140,8 @@ CASES = (
         rules="monitoring/rules/processes.yaml",
         series={
             'souk_certificate_expiry_timestamp_seconds{job="order", instance="a", name="order"}': (
-                30 * _DAY,
-                _DAY,
+                3 * _DAY,
+                _DAY // 24,
             )
         },
         labels={"severity": "page", "job": "order", "instance": "a", "name": "order"},

@@ -58,9 +58,9 @@ def test_ensure_issues_once(tmp_path: Path) -> None:
 def test_ensure_renews_what_is_nearly_over(tmp_path: Path) -> None:
     """An identity with less than a third of its life left is issued again."""
     certs.ensure(tmp_path, ["order", "payment"])
-    authority = certs._load(tmp_path, "ca")  # noqa: SLF001 - the folder's own authority signs
+    authority = certs.load(tmp_path, "ca")
     assert authority is not None
-    certs._save(tmp_path, "order", certs.issue(authority, "order", life=timedelta(minutes=2)))  # noqa: SLF001
+    certs.save(tmp_path, "order", certs.issue(authority, "order", life=timedelta(minutes=2)))
     assert certs.ensure(tmp_path, ["order", "payment"]) == ["order"]
 
 
@@ -71,12 +71,22 @@ def test_new_authority_renews_every_leaf(tmp_path: Path) -> None:
     assert certs.ensure(tmp_path, ["order"]) == ["ca", "order"]
 
 
-def test_rotate_replaces_everything(tmp_path: Path) -> None:
-    """After a rotation no former certificate is left."""
+def test_renewing_one_leaves_the_others(tmp_path: Path) -> None:
+    """Another certificate for one identity is by the same authority, and nobody else gets one."""
     certs.ensure(tmp_path, ["order", "payment"])
-    before = set(certs.certificates(tmp_path).values())
-    certs.rotate(tmp_path, ["order", "payment"])
-    assert before & set(certs.certificates(tmp_path).values()) == set()
+    before = certs.certificates(tmp_path)
+    certs.renew(tmp_path, ["order"])
+    after = certs.certificates(tmp_path)
+    changed = {name for name in after if after[name] != before[name]}
+    assert ({"order"}, before["order"].issuer) == (changed, after["order"].issuer)
+
+
+def test_who_changes_the_folder_is_alone(tmp_path: Path) -> None:
+    """A second one who wants to change it is refused, until the first is done."""
+    with certs.locked(tmp_path), pytest.raises(certs.Busy), certs.locked(tmp_path):
+        pytest.fail("both were let in")
+    with certs.locked(tmp_path):
+        pass
 
 
 def test_private_keys_are_private(tmp_path: Path) -> None:

@@ -1,21 +1,23 @@
 """The TLS of connections: HTTP/2 by ALPN, the server's name checked, our certificate shown."""
 
+import os
 import ssl
-from pathlib import Path
 
 
-def client_context(
-    ca: bytes, certificate: Path | None = None, key: Path | None = None
-) -> ssl.SSLContext:
-    """Makes what a client trusts and shows; `ca` is PEM.
+def client_context(ca: bytes, certificate: bytes = b"", key: bytes = b"") -> ssl.SSLContext:
+    """Makes what a client trusts and shows, all of it PEM.
 
-    Raises OSError if the files cannot be read, and ssl.SSLError, which is one, if they do not
-    belong together.
+    Raises ssl.SSLError if certificate and key do not belong together.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["h2"])
     context.load_verify_locations(cadata=ca.decode())
-    if certificate is not None:
-        context.load_cert_chain(certificate, key)
+    if certificate:
+        # Python loads a pair from files alone, and those it was read from may have changed since.
+        # This one is in memory, and nobody else's.
+        with os.fdopen(os.memfd_create("pair"), "wb") as file:
+            file.write(key + b"\n" + certificate)
+            file.flush()
+            context.load_cert_chain(f"/proc/self/fd/{file.fileno()}")
     return context
