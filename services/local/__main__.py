@@ -1,6 +1,6 @@
 """The `souk` command.
 
-    souk up | reset | demo | backup | restore | gen | certs | explain        each with --help
+    souk up | reset | demo | backup | restore | gen | certs | secrets | explain    each with --help
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 """
@@ -41,6 +41,9 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     _add_restore(commands.add_parser("restore", help="go back to a backup"), environ)
     _add_gen(commands.add_parser("gen", help="regenerate all that is derived from the contracts"))
     _add_certs(commands.add_parser("certs", help="issue, show or rotate identities"), environ)
+    _add_secrets(
+        commands.add_parser("secrets", help="rotate secrets under a running mesh"), environ
+    )
     _add_explain(commands.add_parser("explain", help="tell all that is derived for one RPC"))
     return parser
 
@@ -116,6 +119,21 @@ def _add_certs(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> N
         action="store_true",
         help="replace the authority and every identity, in steps that lose no call",
     )
+    _add_data_after(*actions.choices.values())
+
+
+def _add_secrets(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> None:
+    _add_data(parser, environ)
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    rotate = actions.add_parser(
+        "rotate",
+        help="exchange them without a failed call",
+        description="Exchanges secrets of a running mesh; the former ones are then good no more.",
+    )
+    rotate.add_argument(
+        "names", nargs="*", metavar="NAME", help="database/<service> or signing-key; all if none"
+    )
+    _add_data_after(*actions.choices.values())
 
 
 def _add_explain(parser: argparse.ArgumentParser) -> None:
@@ -130,11 +148,21 @@ def _add_explain(parser: argparse.ArgumentParser) -> None:
 def _add_data(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> None:
     parser.add_argument(
         "--data",
-        type=lambda text: DataFolder(Path(text).absolute()),
+        type=_folder,
         default=environ.get("SOUK_DATA") or ".souk",
         metavar="FOLDER",
         help="where everything is kept (SOUK_DATA, default .souk)",
     )
+
+
+def _add_data_after(*actions: argparse.ArgumentParser) -> None:
+    """Lets --data stand after the action too, where people put it."""
+    for each in actions:
+        each.add_argument("--data", type=_folder, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+
+
+def _folder(text: str) -> DataFolder:
+    return DataFolder(Path(text).absolute())
 
 
 def _port(text: str) -> int:

@@ -5,6 +5,7 @@
   lock                held as long as any process that writes to the folder lives
   endpoints.json      where the running mesh can be reached (`endpoints`)
   credentials.json    the passwords of the databases and the demo accounts (`credentials`)
+  secrets/            what each process is told in secret (`secret_files`)
   signing-keys/       what signs access tokens
   certs/              the local authority and the identities (`certs`)
   postgres/ redis/ mongo/ sandbox/ user/

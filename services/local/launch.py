@@ -1,7 +1,8 @@
 """Turns the topology into programs: the command line and the environment of each process.
 
 A process is told what it needs and nothing more: its own database, its own certificate, the
-addresses of the services it calls.
+addresses of the services it calls. What is secret of it is in files (`secret_files`), which
+`write_secrets` writes before anything is started.
 """
 
 import os
@@ -9,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from services.local import contract, readiness, topology
+from services.local import contract, readiness, secret_files, topology
 from services.local.data_folder import DataFolder
 from services.local.demo.accounts import Account
 from services.local.endpoints import Endpoints
@@ -61,11 +62,10 @@ class Launch:
             argv=(sys.executable, "-m", "services.sandbox"),
             environment={
                 **self.options,
+                **secret_files.variables(self.folder, "sandbox", self._secrets("sandbox")),
                 "SOUK_SANDBOX_LISTEN": address,
                 "SOUK_SANDBOX_LEDGER": str(ledger),
-                "SOUK_SANDBOX_API_KEY": self.provider_api_key,
                 "SOUK_SANDBOX_WEBHOOK_URL": f"{self.endpoints.gateway}{_PROVIDER_WEBHOOK}",
-                "SOUK_SANDBOX_WEBHOOK_SECRET": self.provider_webhook_secret,
             },
             prepare=prepare,
             check=lambda: readiness.check_http(address, "/healthz"),
@@ -87,10 +87,10 @@ class Launch:
             environment={
                 **self.options,
                 **self._identity("gateway"),
+                **secret_files.variables(self.folder, "gateway", self._secrets("gateway")),
                 "SOUK_LISTEN": self.endpoints.grpc["storefront"],
                 "SOUK_METRICS_LISTEN": self.endpoints.metrics["gateway"],
                 "SOUK_TARGETS": self._targets([service.name for service in topology.SERVICES]),
-                "SOUK_REDIS_URL": self.endpoints.redis,
                 # Here everybody has one address, and a person tries in a minute what takes a day.
                 "SOUK_RATE_FACTOR": os.environ.get("SOUK_RATE_FACTOR") or _RATE_FACTOR,
             },
@@ -109,34 +109,45 @@ class Launch:
         environment = {
             **self.options,
             **self._identity(name),
+            **secret_files.variables(self.folder, name, self._secrets(name)),
             "SOUK_LISTEN": self.endpoints.grpc[name],
             "SOUK_PROBE_LISTEN": self.endpoints.probes[name],
             "SOUK_METRICS_LISTEN": self.endpoints.metrics[name],
             "SOUK_TARGETS": self._targets(contract.callees(name)),
         }
-        if name in topology.services_with("postgres"):
-            environment["SOUK_DATABASE_URL"] = self.databases[name]
-        if name in topology.services_with("redis"):
-            environment["SOUK_REDIS_URL"] = self.endpoints.redis
-        if name in topology.services_with("mongo"):
-            environment["SOUK_MONGO_URL"] = self.endpoints.mongo
-        return environment | self._own(name)
+        if name == "payment":
+            environment["SOUK_PROVIDER_URL"] = self.endpoints.sandbox
+        if name == "user":
+            environment["SOUK_SIGNING_KEYS"] = str(self.folder.signing_keys)
+            environment["SOUK_BOOTSTRAP_ADMIN_EMAIL"] = self.admin.email
+        return environment
 
-    def _own(self, name: str) -> dict[str, str]:
-        """Returns the variables that only the service `name` has."""
-        own = {
+    def write_secrets(self, *names: str) -> None:
+        """Writes the secrets of these processes, or of all."""
+        for name in names or ("sandbox", "gateway", *(each.name for each in topology.SERVICES)):
+            secret_files.write(self.folder, name, self._secrets(name))
+
+    def _secrets(self, name: str) -> dict[str, str]:
+        """Returns the secret settings of a process by field."""
+        found = {
             "payment": {
-                "SOUK_PROVIDER_URL": self.endpoints.sandbox,
-                "SOUK_PROVIDER_API_KEY": self.provider_api_key,
-                "SOUK_PROVIDER_WEBHOOK_SECRET": self.provider_webhook_secret,
+                "provider_api_key": self.provider_api_key,
+                "provider_webhook_secret": self.provider_webhook_secret,
             },
-            "user": {
-                "SOUK_SIGNING_KEYS": str(self.folder.signing_keys),
-                "SOUK_BOOTSTRAP_ADMIN_EMAIL": self.admin.email,
-                "SOUK_BOOTSTRAP_ADMIN_PASSWORD": self.admin.password,
+            "sandbox": {
+                "sandbox_api_key": self.provider_api_key,
+                "sandbox_webhook_secret": self.provider_webhook_secret,
             },
-        }
-        return own.get(name, {})
+            "gateway": {"redis_url": self.endpoints.redis},
+            "user": {"bootstrap_admin_password": self.admin.password},
+        }.get(name, {})
+        if name in topology.services_with("postgres"):
+            found["database_url"] = self.databases[name]
+        if name in topology.services_with("redis"):
+            found["redis_url"] = self.endpoints.redis
+        if name in topology.services_with("mongo"):
+            found["mongo_url"] = self.endpoints.mongo
+        return found
 
     def _identity(self, name: str) -> dict[str, str]:
         certs = self.folder.certs

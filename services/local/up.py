@@ -114,6 +114,7 @@ async def prepare(
             "SOUK_RELOAD_PERIOD": "1s",
         },
     )
+    launch.write_secrets()
     with _timed(console, "migrations"):
         processes = loading_processes.result()
         await migrations.run(processes, {name: launch.environment(name) for name in processes})

@@ -15,7 +15,9 @@ from services.mesh.errors import Unavailable
 from souk.mesh.v1.keys_pb2 import JsonWebKey, JsonWebKeySet
 
 _MAX_AGE_SECONDS = 300.0
-_MIN_PAUSE_SECONDS = 10.0
+MIN_PAUSE_SECONDS = 10.0
+"""How soon it is asked again: a key that is to sign must have been published for longer."""
+
 _MIN_PAUSE_WITHOUT_KEYS_SECONDS = 0.5
 _FETCH_SECONDS = 2.0
 
@@ -63,7 +65,7 @@ class KeySet:
         return self._keys.get(key_id)
 
     async def _fetch_if_due(self) -> None:
-        pause = _MIN_PAUSE_SECONDS if self._keys else _MIN_PAUSE_WITHOUT_KEYS_SECONDS
+        pause = MIN_PAUSE_SECONDS if self._keys else _MIN_PAUSE_WITHOUT_KEYS_SECONDS
         async with self._fetching:
             if time.monotonic() - self._tried_at < pause:
                 return

@@ -87,7 +87,7 @@ async def serving(app: App, mesh: Mesh) -> AsyncIterator[Listening]:
         )
     )
     health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
-    address = _listen(server, settings)
+    address = _listen(server, mesh)
     probe = grpc.aio.server(options=_OPTIONS)
     health_pb2_grpc.add_HealthServicer_to_server(health.servicer, probe)
     probe_address = _bind(probe, settings.probe_listen, None)
@@ -153,8 +153,12 @@ def _service_of(method: str) -> str:
     return package.split(".")[-2]
 
 
-def _listen(server: grpc.aio.Server, settings: MeshSettings) -> str:
+def _listen(server: grpc.aio.Server, mesh: Mesh) -> str:
+    settings = mesh.settings
     files = certificates.credential_files(settings)
+    if files is not None:
+        # Handshakes look for themselves; metrics tell of what was looked at.
+        mesh.follow(files)
     if files is None and not is_loopback(settings.listen):
         raise SettingsError([f"SOUK_TLS is off, so SOUK_LISTEN={settings.listen} must be loopback"])
     return _bind(server, settings.listen, files)

@@ -9,8 +9,10 @@ every few seconds; one that can't be used is reported and leaves the keys as the
 """
 
 import base64
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -74,14 +76,42 @@ def read(folder: Path) -> KeySet:
 
 def create(folder: Path, kid: str) -> None:
     """Write a new key and let it sign; the folder is made if it is missing."""
+    publish(folder, kid)
+    sign_with(folder, kid)
+
+
+def publish(folder: Path, kid: str) -> None:
+    """Write a new key, which others may then have, and which does not sign yet."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     pem = Ed25519PrivateKey.generate().private_bytes(
         Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
     )
-    path = folder / f"{kid}.pem"
-    path.touch(mode=0o600)
-    path.write_bytes(pem)
-    (folder / "current").write_text(kid, encoding="utf-8")
+    temporary = folder / f".{kid}.new"
+    temporary.touch(mode=0o600)
+    temporary.write_bytes(pem)
+    temporary.replace(folder / f"{kid}.pem")
+
+
+def sign_with(folder: Path, kid: str) -> None:
+    """Let a key sign that was published before."""
+    temporary = folder / ".current.new"
+    temporary.write_text(kid, encoding="utf-8")
+    temporary.replace(folder / "current")
+
+
+def withdraw(folder: Path, *, unused_for: timedelta) -> list[str]:
+    """Remove the keys that do not sign and have not for so long; returns their ids.
+
+    All of them have been replaced since the one that signs was named, or before.
+    """
+    named_at = (folder / "current").stat().st_mtime
+    if time.time() - named_at < unused_for.total_seconds():
+        return []
+    current = (folder / "current").read_text(encoding="utf-8").strip()
+    former = [path for path in sorted(folder.glob("*.pem")) if path.stem != current]
+    for path in former:
+        path.unlink()
+    return [path.stem for path in former]
 
 
 def base64url(value: bytes) -> str:

@@ -118,6 +118,9 @@ async def launches(
             provider_webhook_secret=credentials.ensure(folder, "provider/webhook"),
             options=_OPTIONS,
         )
+        # What it sees, by its own proxies.
+        found[name].write_secrets(name)
+    found["gateway"].write_secrets("sandbox")
     return found
 
 

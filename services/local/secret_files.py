@@ -1,0 +1,32 @@
+"""The secrets of each process as files, as Vault's agent and Kubernetes hand them out in a cluster.
+
+    secrets/<process>/<field>     SOUK_<FIELD>_FILE names it; nobody but its owner can read it
+
+A process follows its files (`services.mesh.watched_files`), so what is written here is used without
+a restart; and neither an environment nor a command line shows it.
+"""
+
+import os
+from collections.abc import Mapping
+
+from services.local.data_folder import DataFolder
+
+_FOLDER = "secrets"
+
+
+def variables(folder: DataFolder, process: str, fields: Mapping[str, str]) -> dict[str, str]:
+    """Returns the variables that name the files of these fields."""
+    place = folder.store(_FOLDER) / process
+    return {f"SOUK_{field.upper()}_FILE": str(place / field) for field in fields}
+
+
+def write(folder: DataFolder, process: str, fields: Mapping[str, str]) -> None:
+    """Writes fields, each as a whole, so that nobody reads half of one."""
+    place = folder.store(_FOLDER) / process
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for field, text in fields.items():
+        temporary = place / f".{field}.new"
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        temporary.replace(place / field)
