@@ -6,7 +6,8 @@
            | "local"        values.yaml, values-local.yaml
            | <name>         values.yaml, ci/<name>-values.yaml
 
-The charts are copied before their dependency is built, so that the work tree stays as it is.
+The charts are copied before their dependency is built, so that the work tree stays as it is. Those
+of services have an image, whose tag is given; any other chart is rendered as it stands.
 """
 
 import shutil
@@ -24,6 +25,13 @@ ROOT = Path(__file__).parents[2]
 RENDERED = ROOT / ".tools" / "rendered"
 HELM = ROOT / ".tools" / "bin" / "helm"
 
+EVERY_CHART = tuple(
+    sorted(
+        path.parent.name
+        for path in ROOT.glob("charts/*/Chart.yaml")
+        if "\ntype: library\n" not in path.read_text(encoding="utf-8")
+    )
+)
 CHARTS = tuple(sorted(path.parents[1].name for path in ROOT.glob("charts/*/templates/all.yaml")))
 PRODUCTION, LOCAL = "production", "local"
 NAMESPACE = "souk"
@@ -77,7 +85,8 @@ class Charts:
     def _arguments(self, layer: Layer, settings: tuple[str, ...]) -> list[str]:
         chart = self._folder / layer.chart
         files = [part for file in layer.files for part in ("--values", str(chart / file))]
-        values = [part for each in (_TAG, *settings) for part in ("--set", each)]
+        given = (_TAG, *settings) if layer.chart in CHARTS else settings
+        values = [part for each in given for part in ("--set", each)]
         return [str(chart), "--namespace", NAMESPACE, *files, *values]
 
     def _helm(self, *arguments: str) -> str:
@@ -96,7 +105,8 @@ class Charts:
 def layers(chart: str) -> Iterator[Layer]:
     """Gives every layer of a chart."""
     yield Layer(chart, PRODUCTION)
-    yield Layer(chart, LOCAL, ("values-local.yaml",))
+    if (ROOT / "charts" / chart / "values-local.yaml").exists():
+        yield Layer(chart, LOCAL, ("values-local.yaml",))
     for path in sorted((ROOT / "charts" / chart / "ci").glob("*-values.yaml")):
         yield Layer(chart, path.name.removesuffix("-values.yaml"), (f"ci/{path.name}",))
 
@@ -108,7 +118,7 @@ def render() -> list[str]:
     refused: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         charts = Charts(Path(folder))
-        for chart in CHARTS:
+        for chart in EVERY_CHART:
             for layer in layers(chart):
                 try:
                     charts.lint(layer)

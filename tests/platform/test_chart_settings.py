@@ -79,8 +79,7 @@ def test_what_the_chart_sets_is_set(charts):
 def test_the_gateway_reads_its_command_line(charts, layer):
     """Every service of the contracts has an upstream, the storefront in the same process."""
     rendered = container(charts, "gateway", layer)
-    assert ["python", "-m", "gateway"] == rendered["command"][:3]
-    options = gateway_settings.parse(rendered["command"][3:])
+    options = gateway_settings.parse(rendered["args"])
     variables = environment(rendered)
     assert "localhost:50050" == options.upstreams["souk.storefront.v1.StorefrontService"]
     assert "0.0.0.0:50050" == variables["SOUK_LISTEN"]

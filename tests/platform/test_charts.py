@@ -1,9 +1,10 @@
 """The charts give what the cluster needs, in production and on k3d, rendered by the real Helm."""
 
 import pytest
+import yaml
 
 from services.mesh import run, server
-from tests.platform.charts import CHARTS, LOCAL, PRODUCTION, Charts, HelmFailed, Layer
+from tests.platform.charts import CHARTS, LOCAL, PRODUCTION, ROOT, Charts, HelmFailed, Layer
 from tests.platform.objects import Objects, environment, seconds
 
 MESH = tuple(chart for chart in CHARTS if chart != "sandbox")
@@ -59,7 +60,8 @@ def test_what_vault_injects_is_restricted_too(charts, chart):
             annotations[f"{prefix}/agent-set-security-context"],
         )
         assert "vault" == token["projected"]["sources"][0]["serviceAccountToken"]["audience"]
-        assert template["spec"]["serviceAccountName"] == annotations[f"{prefix}/role"]
+        account = template["spec"]["serviceAccountName"]
+        assert f"souk-{account}" == annotations[f"{prefix}/role"]
 
 
 @pytest.mark.parametrize("layer", LAYERS)
@@ -195,6 +197,48 @@ def test_an_iam_role_is_the_service_accounts(charts):
     objects = rendered(charts, "product", PRODUCTION, f"aws.roleArn={role}")
     annotations = objects.one("ServiceAccount")["metadata"]["annotations"]
     assert {"eks.amazonaws.com/role-arn": role} == annotations
+
+
+@pytest.mark.parametrize("chart", CHARTS)
+def test_k3d_differs_only_where_it_is_meant_to(charts, chart):
+    """What runs is the same; how many there are and who gives the secrets is not."""
+    production, local = (rendered(charts, chart, layer) for layer in LAYERS)
+    kinds = [{each["kind"] for each in objects} for objects in (production, local)]
+    many = {"HorizontalPodAutoscaler", "PodDisruptionBudget"}
+    certificate = set() if chart == "sandbox" else {"Certificate"}
+    assert (kinds[0] - many) | certificate == kinds[1]
+    for field in ("ports", "startupProbe", "livenessProbe", "lifecycle", "resources"):
+        assert production.container[field] == local.container[field], field
+    names = [environment(objects.container).keys() for objects in (production, local)]
+    assert names[0] - {"SOUK_SMTP_HOST"} == names[1] - {"SOUK_SMTP_HOST"}
+
+
+def test_what_is_not_there_is_not_used(charts):
+    """In a cluster without operators, Vault and policies only Kubernetes' own kinds are made."""
+    bare = Objects(charts.objects(Layer("user", "bare", ("ci/bare-values.yaml",))))
+    assert {
+        *("Deployment", "HorizontalPodAutoscaler", "Job", "Pod", "PodDisruptionBudget"),
+        *("Service", "ServiceAccount"),
+    } == {each["kind"] for each in bare}
+    secrets = [
+        volume["secret"]["secretName"]
+        for volume in bare.deployment["template"]["spec"]["volumes"]
+        if "secret" in volume
+    ]
+    assert ["accounts", "user-signing-keys", "user-tls"] == secrets
+    assert "OTEL_EXPORTER_OTLP_ENDPOINT" not in environment(bare.container)
+
+
+def test_every_rule_file_is_a_prometheus_rule(charts):
+    """What promtool tests as it stands reaches Prometheus as it stands."""
+    for chart in CHARTS:
+        files = sorted((ROOT / "charts" / chart / "rules").glob("*.yaml"))
+        rules = rendered(charts, chart).all("PrometheusRule")
+        expected = {
+            f"{chart}-{path.stem}": yaml.safe_load(path.read_text(encoding="utf-8"))
+            for path in files
+        }
+        assert expected == {each["metadata"]["name"]: each["spec"] for each in rules}
 
 
 def test_a_digest_counts_more_than_a_tag(charts):

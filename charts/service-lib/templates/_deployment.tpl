@@ -34,7 +34,9 @@ spec:
         - name: {{ .Chart.Name }}
           image: {{ include "service-lib.image" . }}
           imagePullPolicy: {{ .Values.image.pullPolicy }}
-          command: {{- include "service-lib.command" . | trim | nindent 12 }}
+          {{- with include "service-lib.args" . | trim }}
+          args: {{- . | nindent 12 }}
+          {{- end }}
           env: {{- include "service-lib.env" . | trim | nindent 12 }}
           ports: {{- include "service-lib.containerPorts" . | trim | nindent 12 }}
           {{- include "service-lib.probes" . | trim | nindent 10 }}
@@ -64,11 +66,8 @@ spec:
 {{- end }}
 {{- end }}
 
-{{/* What the container runs; the gateway is told by arguments where the services are. */}}
-{{- define "service-lib.command" -}}
-- python
-- -m
-- {{ include "service-lib.module" . }}
+{{/* What the image's entry point is told; the gateway is told by arguments where the services are. */}}
+{{- define "service-lib.args" -}}
 {{- if .Values.grpc.port }}
 - serve
 {{- end }}

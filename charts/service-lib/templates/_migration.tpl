@@ -51,7 +51,7 @@ spec:
         - name: migrate
           image: {{ include "service-lib.image" . }}
           imagePullPolicy: {{ .Values.image.pullPolicy }}
-          command: [python, -m, {{ include "service-lib.module" . }}, migrate]
+          args: [migrate]
           env: {{- include "service-lib.migrationEnv" . | trim | nindent 12 }}
           resources: {{- toYaml .Values.migration.resources | nindent 12 }}
           securityContext: {{- include "service-lib.containerSecurityContext" . | trim | nindent 12 }}

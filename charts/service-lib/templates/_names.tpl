@@ -22,8 +22,3 @@ app.kubernetes.io/component: service
 {{- $image := printf "%s/%s" .Values.image.registry (.Values.image.repository | default .Chart.Name) }}
 {{- if .Values.image.digest }}{{ $image }}@{{ .Values.image.digest }}{{ else }}{{ $image }}:{{ .Values.image.tag }}{{ end }}
 {{- end }}
-
-{{/* The module that `python -m` runs. */}}
-{{- define "service-lib.module" -}}
-{{- eq .Chart.Name "gateway" | ternary "gateway" (printf "services.%s" .Chart.Name) }}
-{{- end }}

@@ -65,6 +65,10 @@ spec:
     - namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: {{ .Values.networkPolicy.namespaces.monitoring }}}}
   ports: [{port: {{ (urlParse .Values.monitoring.otlpEndpoint).host | splitList ":" | last }}}]
 {{- end }}
+{{- if .Values.aws.roleArn }}
+- to: {{- toYaml .Values.aws.peers | nindent 4 }}
+  ports: [{port: 443}]
+{{- end }}
 {{- with .Values.networkPolicy.egress }}
 {{ toYaml . }}
 {{- end }}

@@ -11,7 +11,7 @@ spec:
   {{- end }}
   selector: {{- include "service-lib.selector" . | trim | nindent 4 }}
   ports:
-    {{- range $name, $port := omit (include "service-lib.ports" . | fromYaml) "probe" }}
+    {{- range $name, $port := include "service-lib.ports" . | fromYaml }}
     - {name: {{ $name }}, port: {{ $port }}, targetPort: {{ $name }}}
     {{- end }}
 {{- end }}

@@ -22,7 +22,7 @@ spec:
     - name: probe
       image: {{ include "service-lib.image" . }}
       imagePullPolicy: {{ .Values.image.pullPolicy }}
-      command: [python, -m, services.mesh.probe, "{{ .Chart.Name }}:{{ .Values.probe.port }}"]
+      command: [python3, -m, services.mesh.probe, "{{ .Chart.Name }}:{{ .Values.probe.port }}"]
       resources:
         requests: {cpu: 10m, memory: 64Mi}
         limits: {cpu: 500m, memory: 128Mi}
