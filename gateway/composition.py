@@ -18,6 +18,7 @@ from gateway.contracts import Contracts
 from gateway.guard import guarding
 from gateway.openapi import document
 from gateway.pages import Pages, ReadinessCheck
+from gateway.precedence import Precedence
 from gateway.request_metrics import RequestMetrics
 from gateway.settings import GatewaySettings, Options
 from gateway.telemetry import told
@@ -81,6 +82,7 @@ class Composition:
         self._cors_origins = environment.cors_origins
         self._hosts = environment.allowed_hosts
         self._limit = ConcurrencyLimit(highest=environment.max_concurrency)
+        self._precedence = Precedence()
         self._upstreams = upstreams
         self._admitting = admitting
         self._pages = pages
@@ -114,7 +116,7 @@ class Composition:
     def handler(self, plan: Plan) -> Handler:
         """Builds what answers. The upstreams of the plan's services are open."""
         contracts, options = plan.contracts, self._options
-        guard = guarding(self._limit, plan.priorities)
+        guard = guarding(self._limit, self._precedence, plan.priorities)
 
         def transport(service: str) -> Transport:
             return guard(service, self._upstreams.transport(service))

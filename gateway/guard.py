@@ -1,9 +1,11 @@
 """Keeps the gateway from asking for more than can be answered, as every process of the mesh does.
 
     no room for the call     RESOURCE_EXHAUSTED, reason OVERLOADED, with RetryInfo
+    it must give way         the same (`precedence`)
     nobody answers there     UNAVAILABLE, reason CIRCUIT_OPEN, with RetryInfo
 
-The limit is one for the process, the circuit one for each service (docs/decisions/0088).
+Limit and precedence are one for the process, the circuit is one for each service
+(docs/decisions/0088 and 0097).
 """
 
 import asyncio
@@ -16,6 +18,7 @@ from typing import Final
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from prometheus_client import Counter
 
+from gateway.precedence import Precedence
 from gateway.transcoding.errors import StatusError, code_name
 from gateway.transcoding.transport import Call, Messages, Reply, ReplyStream, Transport
 from services.mesh.circuit_breaker import CircuitBreaker
@@ -43,12 +46,14 @@ class GuardedTransport:
         service: str,
         transport: Transport,
         limit: ConcurrencyLimit,
+        precedence: Precedence,
         priorities: Mapping[str, Priority.ValueType],
     ) -> None:
         """`priorities` has those of methods by path; any other's is normal."""
         self._service = service
         self._transport = transport
         self._limit = limit
+        self._precedence = precedence
         self._priorities = priorities
         self._methods: dict[str, _Method] = {}
         self._breaker = CircuitBreaker()
@@ -88,7 +93,10 @@ class GuardedTransport:
             priority = self._priorities.get(call.path, Priority.PRIORITY_NORMAL)
             usual = UsualTime(call.timeout_seconds)
             method = self._methods[call.path] = _Method(priority=priority, usual=usual)
-        if not self._limit.admits(method.priority):
+        has_room = self._limit.admits(method.priority)
+        if not has_room:
+            self._precedence.ended(method.priority, method.usual, 0, is_refused=True)
+        if not (has_room and self._precedence.admits(method.priority)):
             raise self._refusal(
                 code_pb2.RESOURCE_EXHAUSTED,
                 "OVERLOADED",
@@ -104,6 +112,8 @@ class GuardedTransport:
             return
         error = reply.exception()
         code = error.status.code if isinstance(error, StatusError) else code_pb2.OK
+        is_refused = code == code_pb2.RESOURCE_EXHAUSTED
+        self._precedence.ended(method.priority, method.usual, seconds, is_refused=is_refused)
         self._breaker.ended(code_name(code), seconds)
 
     def _refusal(self, code: int, reason: str, message: str, seconds: float) -> StatusError:
@@ -120,13 +130,15 @@ Guard = Callable[[str, Transport], Transport]
 """Guards the transport that reaches a service, named in full."""
 
 
-def guarding(limit: ConcurrencyLimit, priorities: Mapping[str, Priority.ValueType]) -> Guard:
+def guarding(
+    limit: ConcurrencyLimit, precedence: Precedence, priorities: Mapping[str, Priority.ValueType]
+) -> Guard:
     """Makes what guards transports, each service's always by the same circuit."""
     known: dict[str, GuardedTransport] = {}
 
     def guard(service: str, transport: Transport) -> Transport:
         if service not in known:
-            known[service] = GuardedTransport(service, transport, limit, priorities)
+            known[service] = GuardedTransport(service, transport, limit, precedence, priorities)
         return known[service]
 
     return guard
