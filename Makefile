@@ -77,7 +77,7 @@ lock: $(VENV)/.build ## Bring requirements.lock up to pyproject.toml; UPGRADE=1 
 	$(BIN)/uv pip compile pyproject.toml --extra local --group dev --group envoy --group go --group node --group platform --universal --generate-hashes \
 		--no-emit-index-url --no-header --quiet $(if $(UPGRADE),--upgrade) --output-file requirements.lock
 	for tool in checkov moto openbao; do \
-		$(BIN)/uv pip compile tests/platform/$$tool.in --universal --generate-hashes \
+		$(BIN)/uv pip compile --no-config tests/platform/$$tool.in --universal --generate-hashes \
 			--no-emit-index-url --no-header --quiet $(if $(UPGRADE),--upgrade) --output-file tests/platform/$$tool.lock || exit 1; \
 	done
 

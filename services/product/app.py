@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from services.mesh.run import App, Mesh, Process
-from services.product import mongodb, worker
+from services.product import image_store, mongodb, worker
 from services.product.mongodb import Database
 from services.product.reservation_store import ReservationStore
 from services.product.servicer import ProductServicer
@@ -22,7 +22,14 @@ _STOCK_SERVICE = stock_service_pb2.DESCRIPTOR.services_by_name["StockService"]
 @asynccontextmanager
 async def build(settings: Settings, mesh: Mesh) -> AsyncIterator[App]:
     """Open the database, see to its indexes, and yield the service."""
-    async with _database(settings, mesh.name) as db:
+    async with (
+        _database(settings, mesh.name) as db,
+        image_store.opened(
+            bucket=settings.image_bucket,
+            base_uri=settings.image_base_uri,
+            life=settings.image_upload_life,
+        ) as images,
+    ):
         await db.migrate()
         stock = StockStore(db, kept=settings.reservation_kept)
         reservations = ReservationStore(db, stock, kept=settings.reservation_kept)
@@ -36,7 +43,7 @@ async def build(settings: Settings, mesh: Mesh) -> AsyncIterator[App]:
         yield App(
             servicers={
                 _PRODUCT_SERVICE: ProductServicer(
-                    products=ProductStore(db), stock=stock, watch=watch
+                    products=ProductStore(db), images=images, stock=stock, watch=watch
                 ),
                 _STOCK_SERVICE: StockServicer(reservations=reservations),
             },

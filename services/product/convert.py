@@ -19,7 +19,7 @@ from services.product.domain.product import Details, Product, ProductState
 from souk.product.v1 import product_pb2, stock_service_pb2
 from souk.product.v1 import product_service_pb2 as pb
 
-UPDATABLE = ("title", "description", "price", "tags")
+UPDATABLE = ("title", "description", "price", "tags", "image_uris")
 
 _STATES = {
     ProductState.ACTIVE: product_pb2.PRODUCT_STATE_ACTIVE,
@@ -36,6 +36,7 @@ def product_to_proto(product: Product) -> product_pb2.Product:
         description=product.details.description,
         price=money_from_amount(product.details.price),
         tags=product.details.tags,
+        image_uris=product.details.image_uris,
         stock=product.stock,
         state=_STATES[product.state],
         create_time=timestamp(product.create_time),
@@ -59,6 +60,7 @@ def details_from_proto(message: product_pb2.Product) -> Details:
         description=message.description,
         price=amount_from_money(message.price, field="product.price"),
         tags=tuple(message.tags),
+        image_uris=tuple(message.image_uris),
     )
 
 
@@ -79,8 +81,8 @@ def change_from_proto(
     }
     if "price" in fields:
         changes["price"] = amount_from_money(message.price, field="product.price")
-    if "tags" in fields:
-        changes["tags"] = tuple(message.tags)
+    for name in fields & {"tags", "image_uris"}:
+        changes[name] = tuple(getattr(message, name))
 
     def change(product: Product) -> Details:
         if message.sku and message.sku != product.sku:

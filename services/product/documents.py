@@ -1,7 +1,7 @@
 """Between the domain and the documents of the database.
 
 products
-    _id, sku, title, description, currency, price_minor, tags, state, stock, version,
+    _id, sku, title, description, currency, price_minor, tags, image_uris, state, stock, version,
     create_ms, update_ms
     price_units, title_key, search    derived from these, to list by
     reservations                      {order id: {state, quantity, expire_ms, change_ms}}
@@ -53,6 +53,7 @@ def changes_from_product(product: Product) -> Document:
         "price_minor": details.price.minor,
         "price_units": details.price.minor // 10 ** MINOR_UNITS[details.price.currency],
         "tags": list(details.tags),
+        "image_uris": list(details.image_uris),
         "title_key": _title_key(details.title),
         "search": "\n".join((details.title, details.description, *details.tags)).casefold(),
         "state": product.state.value,
@@ -71,6 +72,8 @@ def product_from_document(document: Document) -> Product:
             description=document["description"],
             price=Amount(currency=document["currency"], minor=document["price_minor"]),
             tags=tuple(document["tags"]),
+            # Products that are older than their pictures have none.
+            image_uris=tuple(document.get("image_uris", ())),
         ),
         stock=document["stock"],
         state=ProductState(document["state"]),

@@ -8,6 +8,7 @@ from services.mesh import field_mask, page_token
 from services.mesh.errors import FailedPrecondition, InvalidArgument
 from services.mesh.ids import parse_id
 from services.product import convert
+from services.product.image_store import ImageStore
 from services.product.stock_store import StockStore
 from services.product.stock_watch import StockWatch
 from services.product.store import ProductStore
@@ -21,8 +22,11 @@ _MOST_FAILURES = 100
 class ProductServicer(product_service_pb2_grpc.ProductServiceServicer):
     """Serves `souk.product.v1.ProductService`."""
 
-    def __init__(self, *, products: ProductStore, stock: StockStore, watch: StockWatch) -> None:
+    def __init__(
+        self, *, products: ProductStore, images: ImageStore, stock: StockStore, watch: StockWatch
+    ) -> None:
         self._products = products
+        self._images = images
         self._stock = stock
         self._watch = watch
 
@@ -105,6 +109,21 @@ class ProductServicer(product_service_pb2_grpc.ProductServiceServicer):
         await self._stock.adjust(product_id, request.delta)
         product = await self._products.get(product_id)
         return pb.AdjustStockResponse(product=convert.product_to_proto(product))
+
+    async def CreateImageUpload(
+        self, request: pb.CreateImageUploadRequest, context: Any
+    ) -> pb.CreateImageUploadResponse:
+        """Let the caller put a picture of the product where others can see it."""
+        product = await self._products.get(parse_id(request.product_id, field="product_id"))
+        upload = await self._images.upload(
+            product.product_id, content_type=request.content_type, size_bytes=request.size_bytes
+        )
+        return pb.CreateImageUploadResponse(
+            upload_uri=upload.upload_uri,
+            headers=upload.headers,
+            image_uri=upload.image_uri,
+            expire_time=convert.timestamp(upload.expire_time),
+        )
 
     async def WatchStock(
         self, request: pb.WatchStockRequest, context: Any

@@ -17,6 +17,10 @@ class Settings(MeshSettings):
     a minute, a committed one.
     `watch_interval`: how often the stock of watched products is read.
     `watch_limit`: how many may watch at the same time.
+    `image_bucket`: the S3 bucket of pictures; without one the shop keeps none. Region, credentials
+    and endpoint are the AWS SDK's own business (`AWS_REGION`, `AWS_ROLE_ARN`, ...).
+    `image_base_uri`: where the pictures are served from, like `https://images.souk.example`.
+    `image_upload_life`: how long an upload may be begun.
     """
 
     mongo_url: Secret
@@ -25,3 +29,11 @@ class Settings(MeshSettings):
     reservation_kept: timedelta = timedelta(hours=1)
     watch_interval: timedelta = timedelta(milliseconds=500)
     watch_limit: int = 1000
+    image_bucket: str | None = None
+    image_base_uri: str | None = None
+    image_upload_life: timedelta = timedelta(minutes=5)
+
+    def __post_init__(self) -> None:
+        """Refuse pictures that nobody could see."""
+        if self.image_bucket and not (self.image_base_uri or "").startswith("https://"):
+            raise ValueError("SOUK_IMAGE_BUCKET needs SOUK_IMAGE_BASE_URI, an https:// address")

@@ -6,6 +6,7 @@ them on a thread of their own.
 
 import asyncio
 import importlib
+import os
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest import mock
 from uuid import UUID
 
 import grpc
@@ -34,6 +36,12 @@ ADMIN_EMAIL = "admin@example.com"
 ADMIN_PASSWORD = "open, sesame"
 IDENTITIES = (*SERVICES, "gateway", "developer", "sandbox")
 
+# A URL is signed without asking anybody.
+_AWS = {
+    "AWS_REGION": "eu-central-1",
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+}
 _START_SECONDS = 30
 _STOP_SECONDS = 30
 
@@ -91,7 +99,7 @@ def serving(folder: Path, urls: Mapping[str, str]) -> Iterator[Shop]:
     signing_keys.create(folder / "keys", "only")
     addresses = dict(zip(MODULES, map(ports.address, ports.free(len(MODULES))), strict=True))
     environments = {name: _environment(name, folder, addresses, urls) for name in MODULES}
-    with _loop_thread() as loop:
+    with mock.patch.dict(os.environ, _AWS), _loop_thread() as loop:
         services = _services(environments)
         asyncio.run_coroutine_threadsafe(services.__aenter__(), loop).result(_START_SECONDS)
         try:
@@ -154,6 +162,8 @@ def _environment(
         "SOUK_SIGNING_KEYS": str(folder / "keys"),
         "SOUK_REDIS_URL": urls["redis"],
         "SOUK_MONGO_URL": urls["mongo"],
+        "SOUK_IMAGE_BUCKET": "pictures",
+        "SOUK_IMAGE_BASE_URI": "https://images.souk.example",
         "SOUK_PROVIDER_URL": urls["sandbox"],
         "SOUK_PROVIDER_API_KEY": PROVIDER_API_KEY,
         "SOUK_PROVIDER_WEBHOOK_SECRET": PROVIDER_WEBHOOK_SECRET,

@@ -94,6 +94,15 @@ def archive(desk: Desk) -> product_pb2.Product:
     return response.product
 
 
+def create_image_upload(desk: Desk) -> pb.CreateImageUploadResponse:
+    """Ask where a picture of a new product is to be put."""
+    request = pb.CreateImageUploadRequest(
+        product_id=create(desk).product_id, content_type="image/png", size_bytes=68
+    )
+    response: pb.CreateImageUploadResponse = merchandise(desk, "CreateImageUpload", request)
+    return response
+
+
 def import_two(desk: Desk) -> pb.ImportProductsResponse:
     """Add two products in bulk."""
     requests = iter([pb.ImportProductsRequest(product=coffee()) for _ in range(2)])
@@ -161,6 +170,7 @@ ANSWERS: dict[str, Entry] = {
     "UpdateProduct": lambda desk: update(desk, title="Strong coffee"),
     "ArchiveProduct": archive,
     "AdjustStock": lambda desk: adjust_stock(desk, -STOCK),
+    "CreateImageUpload": create_image_upload,
     "WatchStock": lambda desk: first(
         desk.call("WatchStock", pb.WatchStockRequest(product_id=create(desk).product_id))
     ),

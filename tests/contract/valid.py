@@ -9,7 +9,10 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 # One of them matches any pattern of the contracts; a new pattern may need a new one.
-_TEXTS = ("tok_ok", "sku-1", "coffee", "+491701234567", "0123456789abcdef" * 4)
+_TEXTS = (
+    *("tok_ok", "sku-1", "coffee", "+491701234567", "0123456789abcdef" * 4),
+    "https://images.souk.example/1.jpg",
+)
 _UUID = "0199a3c4-0000-7000-8000-000000000001"
 _WELL_KNOWN: dict[str, dict[str, Any]] = {
     "google.type.Money": {"currency_code": "EUR", "units": 12, "nanos": 500_000_000},
@@ -76,6 +79,8 @@ def _text(rules: validate_pb2.StringRules) -> str:
         return _UUID
     if rules.email:
         return "ada@example.com"
+    if getattr(rules, "in"):
+        return str(getattr(rules, "in")[0])
     if rules.pattern:
         return next(text for text in _TEXTS if re.search(rules.pattern, text))
     return "x" * max(rules.min_len, 1)

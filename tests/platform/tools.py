@@ -99,7 +99,15 @@ class Wheels:
         venv = ("venv", "--quiet", "--clear", "--relocatable", "--python", sys.executable)
         _run((uv, *venv, str(environment)))
         python = str(environment / "bin" / "python")
-        install = ("pip", "install", "--quiet", "--compile-bytecode", "--require-hashes")
+        # Not by the overrides of our own environment, which leave something out.
+        install = (
+            "pip",
+            "install",
+            "--no-config",
+            "--quiet",
+            "--compile-bytecode",
+            "--require-hashes",
+        )
         _run((uv, *install, "--python", python, "--requirement", lock))
         for program in self.programs:
             (target / program).symlink_to(Path("..", environment.name, "bin", program))

@@ -24,6 +24,7 @@ class Details:
     description: str
     price: Amount
     tags: tuple[str, ...]
+    image_uris: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

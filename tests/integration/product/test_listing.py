@@ -6,6 +6,7 @@ import pytest
 
 from services.mesh.errors import InvalidArgument
 from services.mesh.ids import new_id
+from services.product.image_store import KEEPS_NONE
 from services.product.servicer import ProductServicer
 from services.product.stock_watch import StockWatch
 from souk.product.v1 import product_service_pb2 as pb
@@ -28,7 +29,9 @@ async def servicer(parts: Parts) -> ProductServicer:
     archived = await parts.product(sku="Z", stock=4)
     await parts.products.archive(archived, expected_etag="")
     watch = StockWatch(parts.stock.levels, interval=KEPT, limit=0)
-    return ProductServicer(products=parts.products, stock=parts.stock, watch=watch)
+    return ProductServicer(
+        products=parts.products, images=KEEPS_NONE, stock=parts.stock, watch=watch
+    )
 
 
 async def skus(
@@ -167,6 +170,7 @@ async def test_titles_are_in_one_order(parts: Parts):
         await parts.products.create(sku=str(new_id()), details=details(title), stock=0)
     servicer = ProductServicer(
         products=parts.products,
+        images=KEEPS_NONE,
         stock=parts.stock,
         watch=StockWatch(parts.stock.levels, interval=KEPT, limit=0),
     )

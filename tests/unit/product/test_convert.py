@@ -32,6 +32,7 @@ def product(title: str = "Mug") -> Product:
             description="Stoneware",
             price=Amount(currency="EUR", minor=1299),
             tags=("coffee",),
+            image_uris=("https://images.souk.example/products/1/2.png",),
         ),
         stock=3,
         state=ProductState.ACTIVE,
@@ -90,6 +91,7 @@ def test_a_change_takes_the_named_fields_alone():
         description="Stoneware",
         price=Amount(currency="EUR", minor=1299),
         tags=(),
+        image_uris=("https://images.souk.example/products/1/2.png",),
     )
 
 

@@ -118,6 +118,7 @@ class Product(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    IMAGE_URIS_FIELD_NUMBER: _builtins.int
     product_id: _builtins.str
     """Identifies the product, a UUIDv7."""
     sku: _builtins.str
@@ -159,6 +160,12 @@ class Product(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """Says when the product was last changed, its stock aside."""
 
+    @_builtins.property
+    def image_uris(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Lists where pictures of the product are, the main one first: at most 10.
+        `CreateImageUpload` gives them.
+        """
+
     def __init__(
         self,
         *,
@@ -173,10 +180,11 @@ class Product(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
+        image_uris: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "price", b"price", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "description", b"description", "etag", b"etag", "price", b"price", "product_id", b"product_id", "sku", b"sku", "state", b"state", "stock", b"stock", "tags", b"tags", "title", b"title", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "description", b"description", "etag", b"etag", "image_uris", b"image_uris", "price", b"price", "product_id", b"product_id", "sku", b"sku", "state", b"state", "stock", b"stock", "tags", b"tags", "title", b"title", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

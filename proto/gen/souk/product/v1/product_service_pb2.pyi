@@ -255,8 +255,8 @@ class UpdateProductRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Names the fields to change: `title`, `description`, `price`, `tags`. Empty
-        means those that are set in `product`.
+        """Names the fields to change: `title`, `description`, `price`, `tags`,
+        `image_uris`. Empty means those that are set in `product`.
         """
 
     def __init__(
@@ -398,6 +398,98 @@ class AdjustStockResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AdjustStockResponse: _TypeAlias = AdjustStockResponse  # noqa: Y015
+
+@_typing.final
+class CreateImageUploadRequest(_message.Message):
+    """Asks to put a picture of a product where others can see it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRODUCT_ID_FIELD_NUMBER: _builtins.int
+    CONTENT_TYPE_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    product_id: _builtins.str
+    """Identifies the product."""
+    content_type: _builtins.str
+    """Names the kind of picture; the upload must have the same `Content-Type`."""
+    size_bytes: _builtins.int
+    """Counts the bytes of the picture, at most 5 MiB; the upload must have just
+    as many.
+    """
+    def __init__(
+        self,
+        *,
+        product_id: _builtins.str = ...,
+        content_type: _builtins.str = ...,
+        size_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_type", b"content_type", "product_id", b"product_id", "size_bytes", b"size_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateImageUploadRequest: _TypeAlias = CreateImageUploadRequest  # noqa: Y015
+
+@_typing.final
+class CreateImageUploadResponse(_message.Message):
+    """Tells how to put the picture there."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class HeadersEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    UPLOAD_URI_FIELD_NUMBER: _builtins.int
+    HEADERS_FIELD_NUMBER: _builtins.int
+    IMAGE_URI_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    upload_uri: _builtins.str
+    """Takes the picture as the body of one `PUT` with the `headers`. Whoever knows
+    it may do that, so it is nobody else's business.
+    """
+    image_uri: _builtins.str
+    """Says where the picture is afterwards."""
+    @_builtins.property
+    def headers(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Holds the headers that the `PUT` must have, by name."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """Says until when the `PUT` must have begun."""
+
+    def __init__(
+        self,
+        *,
+        upload_uri: _builtins.str = ...,
+        headers: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        image_uri: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "headers", b"headers", "image_uri", b"image_uri", "upload_uri", b"upload_uri"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateImageUploadResponse: _TypeAlias = CreateImageUploadResponse  # noqa: Y015
 
 @_typing.final
 class WatchStockRequest(_message.Message):

@@ -71,6 +71,11 @@ class ProductServiceStub(object):
                 request_serializer=souk_dot_product_dot_v1_dot_product__service__pb2.AdjustStockRequest.SerializeToString,
                 response_deserializer=souk_dot_product_dot_v1_dot_product__service__pb2.AdjustStockResponse.FromString,
                 _registered_method=True)
+        self.CreateImageUpload = channel.unary_unary(
+                '/souk.product.v1.ProductService/CreateImageUpload',
+                request_serializer=souk_dot_product_dot_v1_dot_product__service__pb2.CreateImageUploadRequest.SerializeToString,
+                response_deserializer=souk_dot_product_dot_v1_dot_product__service__pb2.CreateImageUploadResponse.FromString,
+                _registered_method=True)
         self.WatchStock = channel.unary_stream(
                 '/souk.product.v1.ProductService/WatchStock',
                 request_serializer=souk_dot_product_dot_v1_dot_product__service__pb2.WatchStockRequest.SerializeToString,
@@ -140,6 +145,16 @@ class ProductServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateImageUpload(self, request, context):
+        """Makes a place for a picture of a product and lets the caller put it there,
+        past this service. The picture is shown once `UpdateProduct` lists its URI
+        among `image_uris`. Fails with `FAILED_PRECONDITION` in a shop that keeps
+        no pictures.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchStock(self, request, context):
         """Tells how many pieces can be bought: at once, and whenever it changes.
         """
@@ -192,6 +207,11 @@ def add_ProductServiceServicer_to_server(servicer, server):
                     servicer.AdjustStock,
                     request_deserializer=souk_dot_product_dot_v1_dot_product__service__pb2.AdjustStockRequest.FromString,
                     response_serializer=souk_dot_product_dot_v1_dot_product__service__pb2.AdjustStockResponse.SerializeToString,
+            ),
+            'CreateImageUpload': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateImageUpload,
+                    request_deserializer=souk_dot_product_dot_v1_dot_product__service__pb2.CreateImageUploadRequest.FromString,
+                    response_serializer=souk_dot_product_dot_v1_dot_product__service__pb2.CreateImageUploadResponse.SerializeToString,
             ),
             'WatchStock': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchStock,
@@ -395,6 +415,33 @@ class ProductService(object):
             '/souk.product.v1.ProductService/AdjustStock',
             souk_dot_product_dot_v1_dot_product__service__pb2.AdjustStockRequest.SerializeToString,
             souk_dot_product_dot_v1_dot_product__service__pb2.AdjustStockResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateImageUpload(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/souk.product.v1.ProductService/CreateImageUpload',
+            souk_dot_product_dot_v1_dot_product__service__pb2.CreateImageUploadRequest.SerializeToString,
+            souk_dot_product_dot_v1_dot_product__service__pb2.CreateImageUploadResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -55,6 +55,12 @@ class ProductServiceStub:
     """Adds pieces to the stock or takes some away. Fails with
     `STOCK_OUT_OF_RANGE` if that can't be.
     """
+    CreateImageUpload: _grpc.UnaryUnaryMultiCallable[_product_service_pb2.CreateImageUploadRequest, _product_service_pb2.CreateImageUploadResponse]
+    """Makes a place for a picture of a product and lets the caller put it there,
+    past this service. The picture is shown once `UpdateProduct` lists its URI
+    among `image_uris`. Fails with `FAILED_PRECONDITION` in a shop that keeps
+    no pictures.
+    """
     WatchStock: _grpc.UnaryStreamMultiCallable[_product_service_pb2.WatchStockRequest, _product_service_pb2.WatchStockResponse]
     """Tells how many pieces can be bought: at once, and whenever it changes."""
     ImportProducts: _grpc.StreamUnaryMultiCallable[_product_service_pb2.ImportProductsRequest, _product_service_pb2.ImportProductsResponse]
@@ -88,6 +94,12 @@ class ProductServiceAsyncStub(ProductServiceStub):
     AdjustStock: _aio.UnaryUnaryMultiCallable[_product_service_pb2.AdjustStockRequest, _product_service_pb2.AdjustStockResponse]  # type: ignore[assignment]
     """Adds pieces to the stock or takes some away. Fails with
     `STOCK_OUT_OF_RANGE` if that can't be.
+    """
+    CreateImageUpload: _aio.UnaryUnaryMultiCallable[_product_service_pb2.CreateImageUploadRequest, _product_service_pb2.CreateImageUploadResponse]  # type: ignore[assignment]
+    """Makes a place for a picture of a product and lets the caller put it there,
+    past this service. The picture is shown once `UpdateProduct` lists its URI
+    among `image_uris`. Fails with `FAILED_PRECONDITION` in a shop that keeps
+    no pictures.
     """
     WatchStock: _aio.UnaryStreamMultiCallable[_product_service_pb2.WatchStockRequest, _product_service_pb2.WatchStockResponse]  # type: ignore[assignment]
     """Tells how many pieces can be bought: at once, and whenever it changes."""
@@ -161,6 +173,18 @@ class ProductServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_product_service_pb2.AdjustStockResponse, _abc.Awaitable[_product_service_pb2.AdjustStockResponse]]:
         """Adds pieces to the stock or takes some away. Fails with
         `STOCK_OUT_OF_RANGE` if that can't be.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateImageUpload(
+        self,
+        request: _product_service_pb2.CreateImageUploadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_product_service_pb2.CreateImageUploadResponse, _abc.Awaitable[_product_service_pb2.CreateImageUploadResponse]]:
+        """Makes a place for a picture of a product and lets the caller put it there,
+        past this service. The picture is shown once `UpdateProduct` lists its URI
+        among `image_uris`. Fails with `FAILED_PRECONDITION` in a shop that keeps
+        no pictures.
         """
 
     @_abc_1.abstractmethod
