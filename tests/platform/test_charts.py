@@ -3,6 +3,7 @@
 import pytest
 import yaml
 
+from services.local import contract
 from services.mesh import run, server
 from tests.platform.charts import CHARTS, LOCAL, PRODUCTION, ROOT, Charts, HelmFailed, Layer
 from tests.platform.objects import Objects, environment, seconds
@@ -105,6 +106,19 @@ def test_a_pod_is_given_the_time_that_its_drain_takes(charts, chart):
     pre_stop = objects.container["lifecycle"]["preStop"]["sleep"]["seconds"]
     grace = objects.deployment["template"]["spec"]["terminationGracePeriodSeconds"]
     assert pre_stop + drain + ending <= grace
+
+
+@pytest.mark.parametrize("chart", [chart for chart in MESH if chart != "gateway"])
+def test_a_drain_breaks_no_call_that_keeps_to_its_deadline(charts, chart):
+    """The grace is as long as the service's longest call of one request and one answer."""
+    deadlines = [
+        rpc.policy.deadline.ToTimedelta().total_seconds()
+        for rpc in contract.rpcs()
+        if rpc.service.startswith(f"souk.{chart}.")
+        and not (rpc.streams_request or rpc.streams_response)
+    ]
+    variables = environment(rendered(charts, chart).container)
+    assert max(deadlines) <= seconds(variables["SOUK_DRAIN_GRACE"])
 
 
 @pytest.mark.parametrize("chart", CHARTS)
