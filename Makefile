@@ -58,6 +58,9 @@ chaos: $(VENV)/.dev ## Break the shop in every way for half an hour; see that it
 bench-overload: $(VENV)/.dev ## Measure what becomes of the shop at three times its capacity; three minutes.
 	$(BIN)/python -m tests.chaos.overload
 
+rotate: $(VENV)/.dev ## Exchange certificates, keys and passwords for ten minutes while people buy.
+	$(BIN)/python -m tests.e2e.rotations --seconds $(or $(SECONDS),600)
+
 bench-rpc: $(VENV)/.dev ## Measure what the mesh costs a call, beside a bare server.
 	$(BIN)/python -m tests.bench.rpc
 

@@ -21,14 +21,16 @@ async def messages(
     """Yields what is published on the channels like `pattern`; None each second without any.
 
     The first None comes when the subscription stands. Raises RedisError when the connection is
-    lost, and when nothing has come of it for the time of `silence`; run it by `backoff.repeat`.
+    lost, and when nothing has come of it for the time of `silence`; run it by `backoff.repeat`. It
+    ends when the client has other credentials, by which it is then to be begun again: redis-py
+    would bring it back by those of before.
     What is published while nobody listens is not heard: who begins to listen looks for it.
     """
-    clock = asyncio.get_running_loop().time
+    clock, pool = asyncio.get_running_loop().time, redis.connection_pool
     async with redis.pubsub() as pubsub:
         await pubsub.psubscribe(pattern)
         heard = asked = clock()
-        while True:
+        while redis.connection_pool is pool:
             message = await pubsub.get_message(timeout=_READ_SECONDS)
             now = clock()
             if message is not None:

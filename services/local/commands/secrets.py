@@ -7,10 +7,16 @@ import time
 import asyncpg
 
 from services.local import endpoints, secret_rotation
+from services.local.commands.failures import leaves
 from services.local.console import Console
 from services.local.data_folder import DataFolder, DataFolderError
-from services.local.endpoints import NotRunning
+from services.local.endpoints import Endpoints, NotRunning
 from services.local.secret_rotation import NAMES, NotMoved
+
+_EXPECTED = (
+    *(DataFolderError, NotRunning, NotMoved),
+    *(OSError, ValueError, asyncpg.PostgresError),
+)
 
 
 def run(options: argparse.Namespace, console: Console) -> int:
@@ -21,21 +27,26 @@ def run(options: argparse.Namespace, console: Console) -> int:
     if strangers:
         console.fail(f"there is no secret {', '.join(strangers)}; there are {', '.join(NAMES)}")
         return 2
+    failures: list[BaseException] = []
     try:
         folder.check()
-        asyncio.run(_rotate(folder, names, console))
-    except (
-        *(DataFolderError, NotRunning, NotMoved),
-        *(OSError, ValueError, asyncpg.PostgresError),
-    ) as error:
-        console.fail(str(error))
-        return 1
-    return 0
+        where = endpoints.load(folder)
+        asyncio.run(_rotate(folder, where, names, console))
+    except* _EXPECTED as group:
+        failures = leaves(group)
+    for failure in failures:
+        console.fail(str(failure))
+    return 1 if failures else 0
 
 
-async def _rotate(folder: DataFolder, names: list[str], console: Console) -> None:
-    where = endpoints.load(folder)
-    for name in names:
+async def _rotate(folder: DataFolder, where: Endpoints, names: list[str], console: Console) -> None:
+    """Rotates them side by side: they have nothing in common but the waiting."""
+
+    async def rotate(name: str) -> None:
         began = time.monotonic()
         await secret_rotation.rotate(folder, where, name)
         console.done(name, time.monotonic() - began)
+
+    async with asyncio.TaskGroup() as tasks:
+        for name in names:
+            tasks.create_task(rotate(name))
