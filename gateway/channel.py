@@ -1,13 +1,15 @@
 """One upstream address that is called over a grpc.aio channel; the only use of gRPC's library."""
 
+import asyncio
 import json
+from contextlib import suppress
 
 import grpc
 import grpc.aio
 
 from gateway.transcoding.transport import Transport
 from gateway.transcoding.transport.grpc_aio import GrpcTransport
-from gateway.upstream import Closing, Link, ServiceConfig
+from gateway.upstream import READY_SECONDS, Closing, Link, ServiceConfig
 from services.mesh import tls
 from services.mesh.clients import CHANNEL_OPTIONS
 
@@ -18,6 +20,7 @@ class ChannelUpstream:
     def __init__(self, link: Link, config: ServiceConfig) -> None:
         self._link = link
         self._config = config
+        self._renewals = 0
         self._channel = self._connect()
         self._aio = GrpcTransport(self._channel, link.metadata)
 
@@ -31,15 +34,30 @@ class ChannelUpstream:
         self._config = config
         return self._exchange(grace_seconds)
 
-    def renew(self, grace_seconds: float) -> Closing:
-        """Lets calls from now on go over a channel with the certificates of now."""
-        return self._exchange(grace_seconds)
+    async def renew(self, grace_seconds: float) -> None:
+        """Lets calls go over a channel with the certificates of now, when it stands."""
+        self._renewals += 1
+        number, fresh = self._renewals, self._connect()
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(READY_SECONDS):
+                    await fresh.channel_ready()
+        except BaseException:
+            await fresh.close()
+            raise
+        if number != self._renewals:
+            await fresh.close()
+            return
+        former, self._channel = self._channel, fresh
+        self._aio.renew(fresh)
+        await former.close(grace_seconds)
 
     async def close(self, grace_seconds: float = 0) -> None:
         """Lets calls under way end within so many seconds, and hangs up."""
         await self._channel.close(grace_seconds)
 
     def _exchange(self, grace_seconds: float) -> Closing:
+        self._renewals += 1
         former, self._channel = self._channel, self._connect()
         self._aio.renew(self._channel)
         return former.close(grace_seconds)

@@ -5,7 +5,7 @@ gRPC's own library is imported only where it was asked for (`--transport grpc-ai
 
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from gateway.settings import Options
 from gateway.transcoding.errors import Metadata
@@ -16,6 +16,9 @@ from services.mesh.address import host_and_port
 
 Closing = Coroutine[Any, Any, None]
 """Closes what no new call goes over, when the calls under way have ended or the time is up."""
+
+READY_SECONDS: Final = 10.0
+"""How long a renewed connection may take before calls wait for it."""
 
 ServiceConfig = Mapping[str, Any]
 """A gRPC service config, as its JSON form has it."""
@@ -48,7 +51,7 @@ class Upstream(Protocol):
         ...
 
     def renew(self, grace_seconds: float) -> Closing:
-        """Lets calls from now on go over connections with the certificates of now."""
+        """Lets calls go over connections with the certificates of now, when one stands."""
         ...
 
     async def close(self, grace_seconds: float = 0) -> None:
@@ -74,9 +77,10 @@ class NativeUpstream:
         """Lets calls from now on be made by another service config."""
         self._native.configure(config)
 
-    def renew(self, grace_seconds: float) -> Closing:
-        """Lets calls from now on go over connections with the certificates of now."""
-        return self._native.renew(self._target()).close(grace_seconds)
+    async def renew(self, grace_seconds: float) -> None:
+        """Lets calls go over connections with the certificates of now, when one stands."""
+        former = await self._native.renew_when_ready(self._target(), READY_SECONDS)
+        await former.close(grace_seconds)
 
     async def close(self, grace_seconds: float = 0) -> None:
         """Lets calls under way end within so many seconds, and hangs up."""

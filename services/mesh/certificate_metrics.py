@@ -3,8 +3,9 @@
     souk_certificate_expiry_timestamp_seconds            name, fingerprint: what it shows
     souk_certificate_authority_expiry_timestamp_seconds  name, fingerprint: whom it trusts
 
-Seconds since 1970. `fingerprint` is the SHA-256 in hex. A certificate that was replaced is not told
-of any more.
+Seconds since 1970. `fingerprint` is the SHA-256 in hex. Where several parts of a process read the
+files, it shows whatever any of them shows, and trusts whom all of them trust: so a renewal has been
+taken up when the former certificate is not told of any more, and a new authority when it is.
 """
 
 from collections.abc import Iterable
@@ -37,12 +38,11 @@ def collect() -> Iterable[Metric]:
     )
     in_use = certificates.in_use()
     ours = {each.certificate for each in in_use}
-    authorities = {each.ca for each in in_use}
     for pem in ours:
         certificate = x509.load_pem_x509_certificate(pem)
         shown.add_metric((_identity(certificate), _fingerprint(certificate)), _expiry(certificate))
-    bundles = (x509.load_pem_x509_certificates(pem) for pem in authorities)
-    for certificate in {each for bundle in bundles for each in bundle}:
+    bundles = [set(x509.load_pem_x509_certificates(each.ca)) for each in in_use]
+    for certificate in set.intersection(*bundles) if bundles else ():
         name = certificate.subject.rfc4514_string()
         trusted.add_metric((name, _fingerprint(certificate)), _expiry(certificate))
     return shown, trusted

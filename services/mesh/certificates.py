@@ -58,7 +58,7 @@ class CredentialFiles(WatchedFiles[Credentials]):
         return Credentials(ca=ca, certificate=certificate, key=key)
 
     def changed(self, known: Credentials) -> Credentials | None:
-        """Return the content of now if it is usable and not `known`, else None.
+        """Return the newest content that is whole, None if that is `known`.
 
         For a server's handshakes, which are not on the loop and shall not wait for its next look.
         """
@@ -66,10 +66,10 @@ class CredentialFiles(WatchedFiles[Credentials]):
             ca, certificate, key = (path.read_bytes() for path in self._pem)
             if (ca, certificate, key) == (known.ca, known.certificate, known.key):
                 return None
-            return self.read()
+            self.value = self.read()
         except (OSError, ValueError) as error:
             _log.warning("certificates kept as they were", error=str(error))
-            return None
+        return None if self.value == known else self.value
 
 
 def credential_files(settings: MeshSettings) -> CredentialFiles | None:

@@ -5,8 +5,10 @@ left of the call being served; `traceparent` and `x-request-id`; metrics and, if
 span. The connection behind it is made at the first call and can be exchanged while calls go on.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any, Self
 
 import grpc
@@ -36,6 +38,7 @@ class MeshChannel(grpc.aio.Channel):
         self._retire = retire
         self._services: dict[str, ServiceDescriptor] = {}
         self._current: grpc.aio.Channel | None = None
+        self._renewals = 0
         self.metadata = tuple(metadata)
         self.circuit = Circuit(name)
 
@@ -48,9 +51,32 @@ class MeshChannel(grpc.aio.Channel):
 
     def renew(self) -> None:
         """Let calls that begin from now on use a new connection."""
+        self._renewals += 1
         if self._current is not None:
             self._retire(self._current)
             self._current = None
+
+    async def renew_when_ready(self, seconds: float) -> None:
+        """Let calls use a new connection as soon as it stands, at the latest after `seconds`.
+
+        Of several such connections the one begun last is used.
+        """
+        if self._current is None:
+            return
+        self._renewals += 1
+        number, fresh = self._renewals, self._connect(self._services.values())
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await fresh.channel_ready()
+        except BaseException:
+            await fresh.close()
+            raise
+        if number != self._renewals:
+            await fresh.close()
+            return
+        self._retire(self._current)
+        self._current = fresh
 
     def unary_unary(self, method: str, *serializers: Any, **options: Any) -> Any:
         """Return the callable of an RPC; calling it gives a coroutine of the response."""

@@ -9,7 +9,7 @@ for, whatever its address.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -42,6 +42,7 @@ CHANNEL_OPTIONS = (
 """The options of every channel of the mesh."""
 
 _RETIRED_SECONDS = 30.0
+_READY_SECONDS = 10.0
 
 
 def remote_error(error: grpc.aio.AioRpcError) -> RemoteError:
@@ -76,7 +77,7 @@ class _Channels:
             self._files.on_change(self._renew)
         self._metadata = () if self._files else ((SERVICE_KEY, name),)
         self._open: dict[str, MeshChannel] = {}
-        self._retiring: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def channel(self, service: str) -> MeshChannel:
         """Return the channel to a service, always the same one."""
@@ -95,13 +96,13 @@ class _Channels:
 
     def _renew(self) -> None:
         for channel in self._open.values():
-            channel.renew()
+            self._beside(channel.renew_when_ready(_READY_SECONDS), "renewed channel")
 
     async def close(self) -> None:
-        """Close every channel, and those that were still draining."""
-        for task in self._retiring:
+        """Close every channel, and those that were still draining or connecting."""
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._retiring, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         for channel in self._open.values():
             await channel.close()
 
@@ -118,6 +119,9 @@ class _Channels:
         )
 
     def _retire(self, connection: grpc.aio.Channel) -> None:
-        task = asyncio.create_task(connection.close(_RETIRED_SECONDS), name="retired channel")
-        self._retiring.add(task)
-        task.add_done_callback(self._retiring.discard)
+        self._beside(connection.close(_RETIRED_SECONDS), "retired channel")
+
+    def _beside(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -69,7 +69,7 @@ class WatchedFiles(Generic[_T]):
             fault = f"{type(error).__name__}: {error}"
             if fault != self._refused:
                 self._refused = fault
-                _log.error("files not reloaded, what was read before is used on", error=fault)
+                _log.warning("files not reloaded, what was read before is used on", error=fault)
             return None
         self._refused = ""
         return value, stamp

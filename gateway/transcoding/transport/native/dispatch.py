@@ -39,6 +39,7 @@ class Dispatch:
         self.metadata = metadata
         """Goes with every call."""
         self.balancer = Balancer(target, resolve)
+        self._renewals = 0
         self._resolve = resolve
         self._max_message_bytes = max_message_bytes
         self._configs = MethodConfigs(service_config)
@@ -56,6 +57,25 @@ class Dispatch:
     def renew(self, target: Target) -> Balancer:
         """Lets calls that begin from now on go over new connections. Returns those of before."""
         former, self.balancer = self.balancer, Balancer(target, self._resolve)
+        return former
+
+    async def renew_when_ready(self, target: Target, seconds: float) -> Balancer:
+        """Lets calls go over new connections as soon as one stands, at the latest after so long.
+
+        Returns the connections that are of no use any more. Of several renewals the last counts.
+        """
+        self._renewals += 1
+        number, fresh = self._renewals, Balancer(target, self._resolve)
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await fresh.ready()
+        except BaseException:
+            await fresh.close(0)
+            raise
+        if number != self._renewals:
+            return fresh
+        former, self.balancer = self.balancer, fresh
         return former
 
     async def close(self, grace_seconds: float) -> None:

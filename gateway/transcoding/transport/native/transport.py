@@ -54,6 +54,13 @@ class NativeTransport:
         """
         return self._dispatch.renew(target)
 
+    async def renew_when_ready(self, target: Target, seconds: float) -> Balancer:
+        """Lets calls go over new connections as soon as one stands, at the latest after so long.
+
+        Returns what the caller closes.
+        """
+        return await self._dispatch.renew_when_ready(target, seconds)
+
     async def close(self, grace_seconds: float = 0) -> None:
         """Lets calls under way end within so many seconds, and hangs up."""
         await self._dispatch.close(grace_seconds)
