@@ -34,6 +34,11 @@ class Objects:
         return spec
 
     @property
+    def deployment_name(self) -> str:
+        """The deployment's name, which most other objects share."""
+        return str(self.one("Deployment")["metadata"]["name"])
+
+    @property
     def container(self) -> Object:
         """The deployment's only container."""
         (container,) = self.deployment["template"]["spec"]["containers"]

@@ -207,10 +207,12 @@ def test_the_migration_runs_before_with_its_own_rights(charts):
 
 def test_an_iam_role_is_the_service_accounts(charts):
     """`aws.roleArn` is what the IAM roles webhook looks for."""
-    role = "arn:aws:iam::111122223333:role/souk-product"
-    objects = rendered(charts, "product", PRODUCTION, f"aws.roleArn={role}")
+    objects = rendered(charts, "product")
     annotations = objects.one("ServiceAccount")["metadata"]["annotations"]
+    role = "arn:aws:iam::111122223333:role/souk-product"
     assert {"eks.amazonaws.com/role-arn": role} == annotations
+    for each in (rendered(charts, "product", LOCAL), rendered(charts, "order")):
+        assert "annotations" not in each.one("ServiceAccount", each.deployment_name)["metadata"]
 
 
 @pytest.mark.parametrize("chart", CHARTS)
@@ -224,7 +226,8 @@ def test_k3d_differs_only_where_it_is_meant_to(charts, chart):
     for field in ("ports", "startupProbe", "livenessProbe", "lifecycle", "resources"):
         assert production.container[field] == local.container[field], field
     names = [environment(objects.container).keys() for objects in (production, local)]
-    assert names[0] - {"SOUK_SMTP_HOST"} == names[1] - {"SOUK_SMTP_HOST"}
+    only_production = {"SOUK_SMTP_HOST", "SOUK_IMAGE_BUCKET", "SOUK_IMAGE_BASE_URI"}
+    assert names[0] - only_production == names[1] - only_production
 
 
 def test_what_is_not_there_is_not_used(charts):
