@@ -12,7 +12,7 @@ UV_INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-byt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help up reset demo test check check-platform platform chaos bench-gateway bench-overload bench-rpc bench-start pytest gen release-contract lock venv tools platform-tools chromium clean
+.PHONY: help up reset demo test check check-platform platform chaos bench-gateway bench-overload bench-rpc bench-start pytest gen release-contract lock sbom venv tools platform-tools chromium clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-18s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -83,6 +83,12 @@ lock: $(VENV)/.build ## Bring requirements.lock up to pyproject.toml; UPGRADE=1 
 		$(BIN)/uv pip compile --no-config tests/platform/$$tool.in --universal --generate-hashes \
 			--no-emit-index-url --no-header --quiet $(if $(UPGRADE),--upgrade) --output-file tests/platform/$$tool.lock || exit 1; \
 	done
+
+# Of what `make up` installs, and nothing that only tests need.
+sbom: $(VENV)/.dev ## Write souk.cdx.json: what the base environment consists of (CycloneDX).
+	@$(MAKE) --no-print-directory VENV=.bench .bench/.base
+	$(BIN)/cyclonedx-py environment .bench/bin/python --pyproject pyproject.toml --mc-type application \
+		--output-reproducible --output-format JSON --validate --output-file souk.cdx.json
 
 venv: $(VENV)/.dev ## Make .venv with all that tests and checks need.
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Final, Literal
 
-from gateway.transcoding.http import HttpRequest, header
+from gateway.transcoding.http import Answer, Handler, HttpRequest, header
 
 ForwardedField = Literal["x-forwarded-for", "forwarded"]
 
@@ -26,6 +26,27 @@ _REMEMBERED: Final = 4096
 # RFC 7239 section 4: the parameter `for`, a token or a quoted string.
 _for = re.compile(r'(?:^|;)\s*for=(?:"([^"]*)"|([^;"\s]*))\s*(?:;|$)', re.IGNORECASE).search
 _with_port = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::\d+)?|([\d.]+)(?::\d+)?").fullmatch
+
+
+_FIELD: Final = b"x-souk-client-address"
+"""What services read (`services.mesh.client_address`)."""
+
+
+def located(handler: Handler, address_of: Callable[[HttpRequest], str] | None) -> Handler:
+    """Has each request say whose it is in place of what it says of that itself.
+
+    With None it says nothing: services that know no policy ask for no address.
+    """
+
+    def handle(request: HttpRequest) -> Answer:
+        headers = request.headers
+        if any(name == _FIELD for name, _ in headers):
+            headers[:] = [each for each in headers if each[0] != _FIELD]
+        if address_of is not None and (address := address_of(request)):
+            headers.append((_FIELD, address.encode()))
+        return handler(request)
+
+    return handle
 
 
 class ClientAddresses:

@@ -13,6 +13,7 @@ from typing import Final
 
 from gateway import access, clients, cors, edge, rpcs
 from gateway.access import Admitting
+from gateway.client_address import ClientAddresses, located
 from gateway.clients import Upstreams
 from gateway.contracts import Contracts
 from gateway.guard import guarding
@@ -81,6 +82,8 @@ class Composition:
         self._options = options
         self._cors_origins = environment.cors_origins
         self._hosts = environment.allowed_hosts
+        addresses = ClientAddresses(environment.trusted_proxies, environment.forwarded_field)
+        self._address_of = None if admitting is None else addresses.of
         self._limit = ConcurrencyLimit(highest=environment.max_concurrency)
         self._precedence = Precedence()
         self._upstreams = upstreams
@@ -139,6 +142,7 @@ class Composition:
         shared = rpcs.shared(options, codec, _DENIED_METADATA, secret)
         by_name = rpcs.server(plan.methods, shared, transport, plan.terms, contracts.router)
         handler = _finished(by_name.before(transcoder.handle), secret, plan.private)
+        handler = located(handler, self._address_of)
         handler = cors.allowing(handler, self._cors_origins)
         handler = self._pages.before(edge.serving_hosts(handler, self._hosts, codec))
         return told(handler, codec, self._metrics)

@@ -32,6 +32,8 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("souk")
 
+pytest_plugins = ["tests.access_summary"]
+
 MakeDatabase = Callable[[], Awaitable[str]]
 
 T = TypeVar("T")

@@ -3,6 +3,7 @@
 from typing import Any
 
 from gateway.storefront.account_page import get_account_page
+from gateway.storefront.audit_events import list_audit_events
 from gateway.storefront.home import get_home
 from gateway.storefront.order_page import get_order_page
 from gateway.storefront.product_page import get_product_page
@@ -38,3 +39,9 @@ class StorefrontServicer(storefront_service_pb2_grpc.StorefrontServiceServicer):
     ) -> pb.GetAccountPageResponse:
         """Return the caller's account page."""
         return await get_account_page(self._stubs, context)
+
+    async def ListAuditEvents(
+        self, request: pb.ListAuditEventsRequest, context: Any
+    ) -> pb.ListAuditEventsResponse:
+        """Return a page of the audit logs of all services."""
+        return await list_audit_events(self._stubs, request, context)

@@ -1,6 +1,7 @@
 """Carries header fields of HTTP into gRPC metadata and back.
 
     in    authorization, traceparent, tracestate, x-request-id, last-event-id   as they are
+          x-souk-client-address         as the gateway itself has set it
           grpc-metadata-<key>           <key>, unless it is one only the gateway may set
           anything else                 dropped: hop-by-hop fields, cookies, claimed identities
     out   initial metadata <key>        grpc-metadata-<key>
@@ -21,7 +22,10 @@ MAX_BYTES: Final = 7 * 1024
 
 FORWARDED: Final = {
     key.encode(): key
-    for key in ("authorization", "last-event-id", "traceparent", "tracestate", "x-request-id")
+    for key in (
+        *("authorization", "last-event-id", "traceparent", "tracestate", "x-request-id"),
+        "x-souk-client-address",
+    )
 }
 """The header fields that are metadata by their own names, and these names."""
 

@@ -119,6 +119,9 @@ class Launch:
             environment["SOUK_PROVIDER_URL"] = self.endpoints.sandbox
         if name == "user":
             environment["SOUK_SIGNING_KEYS"] = str(self.folder.signing_keys)
+            environment["SOUK_SIGNING_KEY_LIFE"] = "30d"
+            # On one machine everybody has one address.
+            environment["SOUK_LOGIN_ATTEMPTS_PER_ADDRESS"] = "1000000"
             environment["SOUK_BOOTSTRAP_ADMIN_EMAIL"] = self.admin.email
         return environment
 

@@ -44,8 +44,11 @@ class Paging(Generic[C]):
         """
         if len(found) <= self.size:
             return ""
-        last = str(key(found[self.size - 1]))
-        return page_token.encode({"last": last}, bound_to=self.bound_to)
+        return self.token_after(key(found[self.size - 1]))
+
+    def token_after(self, last: object) -> str:
+        """Return the token of the page that begins after the value `last`."""
+        return page_token.encode({"last": str(last)}, bound_to=self.bound_to)
 
 
 def read(request: Any, *, cursor: Callable[[str], C]) -> Paging[C]:

@@ -14,18 +14,23 @@ Metadata = Sequence[tuple[str, str]]
 class ServedCall:
     """What is known of one call.
 
-    `metadata` is what it came with.
+    `rpc` is its path on the wire, empty outside of an RPC. `metadata` is what it came with.
     `request_id` is the id under which it appears in every log. `traceparent` is its place in its
     trace (W3C Trace Context), empty if it has none. `expiry` is when its time is over, by
     `time.monotonic()`, None if nothing bounds it. `room` is what it takes of the process's limit,
     None if it takes none.
     """
 
-    __slots__ = ("expiry", "metadata", "request_id", "room", "traceparent")
+    __slots__ = ("expiry", "metadata", "request_id", "room", "rpc", "traceparent")
 
     def __init__(
-        self, request_id: str = "", metadata: Mapping[str, str] | None = None, traceparent: str = ""
+        self,
+        request_id: str = "",
+        metadata: Mapping[str, str] | None = None,
+        traceparent: str = "",
+        rpc: str = "",
     ) -> None:
+        self.rpc = rpc
         self.request_id = request_id
         self.metadata = metadata or {}
         self.traceparent = traceparent

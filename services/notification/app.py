@@ -6,6 +6,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from services.mesh import database, migrate, redis_client
+from services.mesh.audit import AuditLog
 from services.mesh.migrate import MigrationSettings
 from services.mesh.run import App, Mesh, Process
 from services.notification.announcements import Announcements
@@ -75,6 +76,7 @@ async def build(settings: Settings, mesh: Mesh) -> AsyncIterator[App]:
         )
         watch = BacklogWatch(deliveries=deliveries, dead_letters=dead_letters)
         servicer = NotificationServicer(
+            audit_log=AuditLog(db),
             notifications=notifications,
             preferences=preferences,
             dead_letters=dead_letters,
@@ -133,7 +135,7 @@ async def _sms(
 
 async def _migrate(settings: Settings | MigrationSettings) -> None:
     await migrate.run(
-        settings.database_url.reveal(), package="services.notification", mesh=("inbox",)
+        settings.database_url.reveal(), package="services.notification", mesh=("audit", "inbox")
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from services.mesh import identity, paging
+from services.mesh.audit import AuditLog
 from services.mesh.ids import parse_id
 from services.notification import convert
 from services.notification.store import DeadLetterStore, Feed, NotificationStore, PreferenceStore
@@ -22,12 +23,14 @@ class NotificationServicer(notification_service_pb2_grpc.NotificationServiceServ
     def __init__(
         self,
         *,
+        audit_log: AuditLog,
         notifications: NotificationStore,
         preferences: PreferenceStore,
         dead_letters: DeadLetterStore,
         feed: Feed,
         notifier: Notifier,
     ) -> None:
+        self._audit_log = audit_log
         self._notifications = notifications
         self._preferences = preferences
         self._dead_letters = dead_letters
@@ -94,6 +97,12 @@ class NotificationServicer(notification_service_pb2_grpc.NotificationServiceServ
             parse_id(request.dead_letter_id, field="dead_letter_id")
         )
         return pb.RedriveDeadLetterResponse(dead_letter=convert.dead_letter_to_proto(letter))
+
+    async def ListAuditEvents(
+        self, request: pb.ListAuditEventsRequest, context: Any
+    ) -> pb.ListAuditEventsResponse:
+        """Return a page of the audit log."""
+        return await self._audit_log.page(request, pb.ListAuditEventsResponse)
 
 
 def _user_id() -> UUID:

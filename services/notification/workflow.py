@@ -3,6 +3,8 @@
 import json
 from uuid import UUID
 
+from services.mesh import audit
+from services.mesh.audit import AuditLog
 from services.mesh.database import Connection, Database
 from services.mesh.errors import DomainError, RemoteError, Unavailable
 from services.mesh.event_entries import Confirm
@@ -28,6 +30,7 @@ class Notifier:
         dead_letters: DeadLetterStore,
         confirm: Confirm,
     ) -> None:
+        self._audit_log = AuditLog(db)
         self._db = db
         self._notifications = notifications
         self._preferences = preferences
@@ -71,7 +74,9 @@ class Notifier:
             raise Unavailable("the order service can't be asked now") from error
         except Exception as error:  # whatever keeps it from being handled is the answer
             await self._dead_letters.failed(dead_letter_id, f"{type(error).__name__}: {error}")
-            raise RedriveFailed("the event still cannot be handled") from error
+            refusal = RedriveFailed("the event still cannot be handled")
+            await self._audit_log.refused(refusal, resource=_resource(letter))
+            raise refusal from error
 
     async def _handle_again(self, letter: DeadLetter, event: Event) -> DeadLetter:
         async with self._db.transaction() as conn:
@@ -79,6 +84,7 @@ class Notifier:
             if letter.redrive_time is not None:
                 return letter
             await self.notify(conn, event)
+            await audit.record(conn, resource=_resource(letter))
             return await self._dead_letters.redriven(conn, letter.dead_letter_id)
 
     async def _event_of(self, letter: DeadLetter) -> Event:
@@ -92,3 +98,7 @@ class Notifier:
         if event_id not in confirmed:
             raise LookupError("the order service has no such event")
         return confirmed[event_id]
+
+
+def _resource(letter: DeadLetter) -> str:
+    return f"deadLetters/{letter.dead_letter_id}"

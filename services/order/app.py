@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from services.mesh import database, migrate, redis_client
+from services.mesh.audit import AuditLog
 from services.mesh.idempotency import IdempotencyKeys
 from services.mesh.migrate import MigrationSettings
 from services.mesh.relay import Relay
@@ -67,7 +68,11 @@ async def build(settings: Settings, mesh: Mesh) -> AsyncIterator[App]:
         )
         relay = Relay(db, redis, stream=STREAM)
         servicer = OrderServicer(
-            checkout=checkout, orders=orders, changes=changes, events=EventStore(db)
+            audit_log=AuditLog(db),
+            checkout=checkout,
+            orders=orders,
+            changes=changes,
+            events=EventStore(db),
         )
         yield App(
             servicers={SERVICE: servicer},
@@ -78,7 +83,9 @@ async def build(settings: Settings, mesh: Mesh) -> AsyncIterator[App]:
 
 async def _migrate(settings: Settings | MigrationSettings) -> None:
     await migrate.run(
-        settings.database_url.reveal(), package="services.order", mesh=("outbox", "idempotency")
+        settings.database_url.reveal(),
+        package="services.order",
+        mesh=("audit", "outbox", "idempotency"),
     )
 
 

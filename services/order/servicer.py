@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from services.mesh import identity, ids, ownership, page_token, paging, policy
+from services.mesh.audit import AuditLog
 from services.order import convert
 from services.order.domain import Actor, Order
 from services.order.store import Cursor, EventStore, OrderChanges, OrderStore
@@ -27,11 +28,13 @@ class OrderServicer(order_service_pb2_grpc.OrderServiceServicer):
     def __init__(
         self,
         *,
+        audit_log: AuditLog,
         checkout: Checkout,
         orders: OrderStore,
         changes: OrderChanges,
         events: EventStore,
     ) -> None:
+        self._audit_log = audit_log
         self._checkout = checkout
         self._orders = orders
         self._changes = changes
@@ -136,6 +139,12 @@ class OrderServicer(order_service_pb2_grpc.OrderServiceServicer):
         async with aclosing(found) as events:
             async for event in events:
                 yield pb.ReplayEventsResponse(event=event)
+
+    async def ListAuditEvents(
+        self, request: pb.ListAuditEventsRequest, context: Any
+    ) -> pb.ListAuditEventsResponse:
+        """Return a page of the audit log."""
+        return await self._audit_log.page(request, pb.ListAuditEventsResponse)
 
 
 def _visible_to(rpc: str) -> UUID | None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 import aiohttp
 
 from services.mesh import database, migrate
+from services.mesh.audit import AuditLog
 from services.mesh.idempotency import IdempotencyKeys
 from services.mesh.migrate import MigrationSettings
 from services.mesh.run import App, Mesh, Process
@@ -62,6 +63,7 @@ async def build(settings: Settings, mesh: Mesh) -> AsyncIterator[App]:
             poll=settings.reconcile_poll,
         )
         servicer = PaymentServicer(
+            audit_log=AuditLog(db),
             payments=payments,
             store=store,
             reconciliation=reconciliation,
@@ -78,7 +80,7 @@ async def build(settings: Settings, mesh: Mesh) -> AsyncIterator[App]:
 
 async def _migrate(settings: Settings | MigrationSettings) -> None:
     await migrate.run(
-        settings.database_url.reveal(), package="services.payment", mesh=("idempotency",)
+        settings.database_url.reveal(), package="services.payment", mesh=("audit", "idempotency")
     )
 
 

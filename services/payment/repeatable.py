@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from google.protobuf.message import Message
 
-from services.mesh import failpoints, idempotency, identity
+from services.mesh import audit, failpoints, idempotency, identity
 from services.mesh.database import Database
 from services.mesh.errors import Unavailable
 from services.mesh.idempotency import (
@@ -50,10 +50,12 @@ class Repeatable:
         work: Callable[[str], Awaitable[M]],
         *,
         key: str,
+        audited: str = "",
     ) -> M:
         """Returns the response of `work`, or of the earlier call of `method` with this key.
 
-        `work` is given an id that is the same whenever this call is repeated.
+        `work` is given an id that is the same whenever this call is repeated. `audited` names what
+        the audit log is to tell of, together with the answer; empty tells nothing.
         """
         scope = idempotency.scope(identity.caller(), method=method, key=key)
         match await take(self._claim(scope, request), give_back=self._give_up):
@@ -62,9 +64,9 @@ class Repeatable:
             case InProgress():
                 return (await self._keys.join(scope)).response(kind)
             case Fresh() as claim:
-                return await self._work(claim, work)
+                return await self._work(claim, work, audited)
 
-    async def _work(self, claim: Fresh, work: Callable[[str], Awaitable[M]]) -> M:
+    async def _work(self, claim: Fresh, work: Callable[[str], Awaitable[M]], audited: str) -> M:
         try:
             await failpoints.reach("payment.before_work")
             async with self._keys.keeping(claim):
@@ -72,6 +74,8 @@ class Repeatable:
             await failpoints.reach("payment.before_answer")
             async with self._db.transaction() as conn:
                 await self._keys.record(conn, claim, response)
+                if audited:
+                    await audit.record(conn, resource=audited)
         except PaymentDeclined as error:
             async with self._db.transaction() as conn:
                 await self._keys.record(conn, claim, error)

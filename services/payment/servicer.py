@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from services.mesh import ownership, page_token, paging, policy
+from services.mesh.audit import AuditLog
 from services.mesh.ids import parse_id
 from services.mesh.money import amount_from_money
 from services.mesh.settings import Secret
@@ -25,6 +26,7 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
     def __init__(
         self,
         *,
+        audit_log: AuditLog,
         payments: Payments,
         store: PaymentStore,
         repeatable: Repeatable,
@@ -32,6 +34,7 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
         discrepancies: DiscrepancyStore,
         webhook_secret: Secret,
     ) -> None:
+        self._audit_log = audit_log
         self._payments = payments
         self._store = store
         self._repeatable = repeatable
@@ -97,7 +100,12 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
             return pb.RefundResponse(payment=convert.payment_to_proto(payment))
 
         return await self._repeatable.call(
-            _METHODS["Refund"].path, request, pb.RefundResponse, refund, key=request.request_id
+            _METHODS["Refund"].path,
+            request,
+            pb.RefundResponse,
+            refund,
+            key=request.request_id,
+            audited=f"payments/{request.payment_id}",
         )
 
     async def GetPayment(
@@ -145,6 +153,7 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
     ) -> pb.ReconcilePaymentsResponse:
         """Compare the payments with the provider's ledger and the orders, and repair them."""
         summary = await self._reconciliation.run()
+        await self._audit_log.done()
         return pb.ReconcilePaymentsResponse(
             operation_count=summary.operations,
             discrepancy_count=summary.found,
@@ -164,3 +173,9 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
             discrepancies=[convert.discrepancy_to_proto(each) for each in page.kept(found)],
             next_page_token=page.next_token(found, lambda each: each.discrepancy_id),
         )
+
+    async def ListAuditEvents(
+        self, request: pb.ListAuditEventsRequest, context: Any
+    ) -> pb.ListAuditEventsResponse:
+        """Return a page of the audit log."""
+        return await self._audit_log.page(request, pb.ListAuditEventsResponse)

@@ -3,15 +3,20 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import structlog
 
 from services.mesh import database, migrate
+from services.mesh.audit import AuditLog
 from services.mesh.migrate import MigrationSettings
-from services.mesh.run import App, Mesh, Process
+from services.mesh.run import App, Mesh, Process, Worker
+from services.user import key_rotation
 from services.user.access_tokens import AccessTokens
 from services.user.address_store import AddressStore
+from services.user.attempt_store import AttemptStore, Limits
 from services.user.domain import EmailTaken
+from services.user.key_rotation import Schedule
 from services.user.passwords import passwords
 from services.user.servicer import UserServicer
 from services.user.session_store import SessionStore
@@ -37,7 +42,11 @@ async def build(settings: Settings, mesh: Mesh) -> AsyncIterator[App]:
     ):
         users = UserStore(db)
         sessions = SessionStore(db, life=settings.refresh_token_life)
+        audit_log = AuditLog(db)
+        attempts = AttemptStore(db, _limits(settings))
         accounts = Accounts(
+            attempts=attempts,
+            audit_log=audit_log,
             users=users,
             sessions=sessions,
             passwords=hasher,
@@ -49,6 +58,7 @@ async def build(settings: Settings, mesh: Mesh) -> AsyncIterator[App]:
             ),
         )
         servicer = UserServicer(
+            audit_log=audit_log,
             accounts=accounts,
             users=users,
             addresses=AddressStore(db),
@@ -58,14 +68,30 @@ async def build(settings: Settings, mesh: Mesh) -> AsyncIterator[App]:
         await _bootstrap(accounts, settings)
         yield App(
             servicers={user_service_pb2.DESCRIPTOR.services_by_name["UserService"]: servicer},
-            workers=[lambda: _sweep(sessions)],
+            workers=[lambda: _sweep(sessions, attempts), *_rotation(settings)],
             checks={"postgresql": db.ready},
             keys=signing_keys.public,
         )
 
 
 async def _migrate(settings: Settings | MigrationSettings) -> None:
-    await migrate.run(settings.database_url.reveal(), package="services.user")
+    await migrate.run(settings.database_url.reveal(), package="services.user", mesh=("audit",))
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        per_account=settings.login_attempts_per_account,
+        per_address=settings.login_attempts_per_address,
+        window=settings.login_attempt_window,
+    )
+
+
+def _rotation(settings: Settings) -> list[Worker]:
+    """Return what replaces the signing keys, if the settings leave that to this process."""
+    if settings.signing_key_life is None:
+        return []
+    schedule = Schedule(life=settings.signing_key_life, token_life=settings.access_token_life)
+    return [partial(key_rotation.keep_rotating, settings.signing_keys, schedule)]
 
 
 async def _bootstrap(accounts: Accounts, settings: Settings) -> None:
@@ -84,11 +110,12 @@ async def _bootstrap(accounts: Accounts, settings: Settings) -> None:
         _log.info("created the first admin")
 
 
-async def _sweep(sessions: SessionStore) -> None:
-    """Forget expired sessions, until cancelled."""
+async def _sweep(sessions: SessionStore, attempts: AttemptStore) -> None:
+    """Forget expired sessions and old attempts, until cancelled."""
     while True:
         await asyncio.sleep(_SWEEP_SECONDS)
         count = await sessions.forget_expired()
+        await attempts.forget_ended()
         _log.info("forgot expired sessions", count=count)
 
 

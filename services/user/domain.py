@@ -13,6 +13,7 @@ from services.mesh.errors import (
     FailedPrecondition,
     NotFound,
     PermissionDenied,
+    ResourceExhausted,
     Unauthenticated,
 )
 
@@ -103,6 +104,12 @@ class CredentialsInvalid(Unauthenticated):
     """E-mail address or password is wrong, or the account can't be used."""
 
     reason = "CREDENTIALS_INVALID"
+
+
+class TooManyAttempts(ResourceExhausted):
+    """The account, whether it exists or not, or the address has failed too often of late."""
+
+    reason = "TOO_MANY_ATTEMPTS"
 
 
 class RefreshTokenInvalid(Unauthenticated):

@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from services.mesh import field_mask, identity, ids, paging
+from services.mesh.audit import AuditLog
 from services.mesh.errors import FieldViolation, InvalidArgument
 from services.user import convert
 from services.user.address_store import AddressStore
@@ -22,12 +23,14 @@ class UserServicer(user_service_pb2_grpc.UserServiceServicer):
     def __init__(
         self,
         *,
+        audit_log: AuditLog,
         accounts: Accounts,
         users: UserStore,
         addresses: AddressStore,
         sessions: SessionStore,
         signing_keys: SigningKeys,
     ) -> None:
+        self._audit_log = audit_log
         self._accounts = accounts
         self._users = users
         self._addresses = addresses
@@ -162,6 +165,12 @@ class UserServicer(user_service_pb2_grpc.UserServiceServicer):
                 for kid, x in public.items()
             ]
         )
+
+    async def ListAuditEvents(
+        self, request: pb.ListAuditEventsRequest, context: Any
+    ) -> pb.ListAuditEventsResponse:
+        """Return a page of the audit log."""
+        return await self._audit_log.page(request, pb.ListAuditEventsResponse)
 
 
 def _user_id(asked_for: str = "") -> UUID:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from services.mesh import ids
+from services.mesh import audit, ids
 from services.mesh.database import Connection, Database
 from services.user.domain import CredentialsInvalid, RefreshTokenInvalid
 
@@ -56,6 +56,7 @@ class SessionStore:
             await conn.execute(
                 "INSERT INTO sessions (session_id, user_id) VALUES ($1, $2)", session_id, user_id
             )
+            await audit.record(conn, resource=f"users/{user_id}", actor=user_id)
             return await self._issue(conn, session_id=session_id, user_id=user_id)
 
     async def rotate(self, token: str) -> RefreshToken:
@@ -90,11 +91,14 @@ class SessionStore:
                     """,
                     row["session_id"],
                 )
+                await audit.record(
+                    conn, resource=f"users/{row['user_id']}", reason="REFRESH_TOKEN_REUSED"
+                )
         raise RefreshTokenInvalid("the session has ended; sign in again")
 
     async def revoke(self, session_id: UUID, *, user_id: UUID) -> None:
         """End one of the user's sessions; one that has ended stays as it is."""
-        async with self._db.connection() as conn:
+        async with self._db.transaction() as conn:
             await conn.execute(
                 """
                 UPDATE sessions SET revoke_time = now(), revoke_reason = 'logout'
@@ -103,6 +107,7 @@ class SessionStore:
                 session_id,
                 user_id,
             )
+            await audit.record(conn, resource=f"users/{user_id}")
 
     async def change_password(
         self, user_id: UUID, *, former: str, password_hash: str, keep: UUID | None
@@ -132,6 +137,7 @@ class SessionStore:
                 user_id,
                 keep,
             )
+            await audit.record(conn, resource=f"users/{user_id}")
         return True
 
     async def forget_expired(self) -> int:

@@ -3,9 +3,10 @@
     <kid>.pem     a private key, PKCS #8; its public half is published as long as the file is there
     current       the kid of the key that signs
 
-Rotation without a restart: add the next key, wait until everybody has fetched it, name it in
-`current`, and after the life of an access token remove the former one. The folder is read again
-every few seconds; one that can't be used is reported and leaves the keys as they were.
+Rotation without a restart, as `key_rotation` does it on schedule: add the next key, wait until
+everybody has fetched it, name it in `current`, and after the life of an access token remove the
+former one. The folder is read again every few seconds; one that can't be used is reported and
+leaves the keys as they were.
 """
 
 import base64

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import asyncpg
 
-from services.mesh import etag
+from services.mesh import audit, etag
 from services.mesh.database import Connection, Database
 from services.user.domain import (
     Credentials,
@@ -40,7 +40,7 @@ class UserStore:
     ) -> User:
         """Add an account. Raises EmailTaken."""
         try:
-            async with self._db.connection() as conn:
+            async with self._db.transaction() as conn:
                 row = await conn.fetchrow(
                     f"""
                     INSERT INTO users (user_id, email, display_name, password_hash, roles)
@@ -53,6 +53,7 @@ class UserStore:
                     password_hash,
                     sorted(roles),
                 )
+                await audit.record(conn, resource=f"users/{user_id}")
         except asyncpg.UniqueViolationError as error:
             if error.constraint_name != "users_email_key":
                 raise
@@ -138,6 +139,7 @@ class UserStore:
                 return user
             if Role.ADMIN in user.roles and Role.ADMIN not in roles:
                 await _require_another_admin(conn, user_id)
+            await audit.record(conn, resource=f"users/{user_id}")
             return await _changed(conn, user_id, "roles = $2", sorted(roles))
 
     async def deactivate(self, user_id: UUID) -> User:
@@ -156,6 +158,7 @@ class UserStore:
                 """,
                 user_id,
             )
+            await audit.record(conn, resource=f"users/{user_id}")
             return await _changed(conn, user_id, "state = $2", UserState.DEACTIVATED)
 
     async def has_admin(self) -> bool:

@@ -3,7 +3,10 @@
 from uuid import UUID
 
 from services.mesh import ids
+from services.mesh.audit import AuditLog
+from services.mesh.client_address import client_address
 from services.user.access_tokens import AccessTokens
+from services.user.attempt_store import AttemptStore
 from services.user.domain import (
     Credentials,
     CredentialsInvalid,
@@ -24,11 +27,15 @@ class Accounts:
     def __init__(
         self,
         *,
+        attempts: AttemptStore,
+        audit_log: AuditLog,
         users: UserStore,
         sessions: SessionStore,
         passwords: Passwords,
         access_tokens: AccessTokens,
     ) -> None:
+        self._attempts = attempts
+        self._audit_log = audit_log
         self._users = users
         self._sessions = sessions
         self._passwords = passwords
@@ -57,13 +64,22 @@ class Accounts:
         return True
 
     async def login(self, *, email: str, password: str) -> SessionTokens:
-        """Begin a session. Raises CredentialsInvalid, the same way whatever is wrong."""
+        """Begin a session.
+
+        Raises CredentialsInvalid, the same way whatever is wrong, and TooManyAttempts.
+        """
+        address = client_address()
+        await self._attempts.take(email, address=address)
         found = await self._users.credentials_of_email(email)
         matches = await self._passwords.matches(password, found.password_hash if found else None)
         if found is None or not matches or found.user.state is not UserState.ACTIVE:
-            raise CredentialsInvalid("e-mail address or password is wrong")
+            error = CredentialsInvalid("e-mail address or password is wrong")
+            resource = f"users/{found.user.user_id}" if found else ""
+            await self._audit_log.refused(error, resource=resource)
+            raise error
         password_hash = await self._up_to_date_hash(found, password)
         refresh_token = await self._sessions.begin(found.user.user_id, password_hash=password_hash)
+        await self._attempts.succeeded(email, address=address)
         return self._tokens(found.user, refresh_token)
 
     async def refresh(self, refresh_token: str) -> SessionTokens:
@@ -74,7 +90,12 @@ class Accounts:
     async def change_password(
         self, user_id: UUID, *, session_id: UUID | None, current: str, new: str
     ) -> None:
-        """Replace the password and end all sessions but this one. Raises PasswordWrong."""
+        """Replace the password and end all sessions but this one.
+
+        Raises PasswordWrong and TooManyAttempts.
+        """
+        address = client_address()
+        await self._attempts.take(str(user_id), address=address)
         credentials = await self._users.credentials_of_user(user_id)
         changed = await self._passwords.matches(
             current, credentials.password_hash
@@ -85,7 +106,10 @@ class Accounts:
             keep=session_id,
         )
         if not changed:
-            raise PasswordWrong("the present password is wrong")
+            error = PasswordWrong("the present password is wrong")
+            await self._audit_log.refused(error, resource=f"users/{user_id}")
+            raise error
+        await self._attempts.succeeded(str(user_id), address=address)
 
     async def _up_to_date_hash(self, found: Credentials, password: str) -> str:
         """Return the stored hash, made anew at today's cost if it was cheaper."""

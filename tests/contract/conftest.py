@@ -9,6 +9,7 @@
 | `grpc_server`         | module  | the running service, in place of pytest-grpc's own server     |
 | `grpc_create_channel` | module  | pytest-grpc's, with the developer's certificate by default    |
 | `grpc_channel`        | module  | pytest-grpc's own, and so is `grpc_stub`                       |
+| `http_gateway`        | session | the URL of the gateway before these services, a process       |
 | `channel_as`          | module  | `channel_as("order")`: a channel with another's certificate,  |
 |                       |         | `channel_as("order", "payment")`: to another service          |
 """
@@ -24,9 +25,10 @@ from typing import Any, Protocol
 import grpc
 import pytest
 
-from services.local import ports, readiness
+from services.local import contract, ports, readiness
 from services.local.program import Program, running
 from services.local.stores import redis
+from tests import leaks
 from tests.conftest import MakeDatabase
 from tests.contract import shop as shops
 from tests.contract.contracts import RPCS, SERVICES
@@ -57,7 +59,7 @@ async def shop(
     mongo_url: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Shop]:
-    """Runs the five services until the session ends."""
+    """Runs the five services until the session ends; nothing secret is then in what they told."""
     folder = tmp_path_factory.mktemp("shop")
     async with AsyncExitStack() as stack:
         sandbox = ports.address(ports.free()[0])
@@ -69,6 +71,7 @@ async def shop(
             **{name: await make_database() for name in SERVICES if name != "product"},
         }
         yield await asyncio.to_thread(stack.enter_context, shops.serving(folder, urls))
+    leaks.check([folder / "shop.log", folder / "errors.log", folder / "sandbox.log"])
 
 
 def _sandbox(address: str, folder: Path) -> Program:
@@ -82,6 +85,40 @@ def _sandbox(address: str, folder: Path) -> Program:
         },
         check=lambda: readiness.check_http(address, "/healthz"),
         log=folder / "sandbox.log",
+    )
+
+
+@pytest.fixture(scope="session")
+async def http_gateway(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    """Runs the gateway before the shop's services until the session ends."""
+    address = ports.address(ports.free()[0])
+    log = tmp_path_factory.mktemp("gateway") / "gateway.log"
+    async with running(_gateway(address, shop, log)):
+        yield f"http://{address}"
+    leaks.check([log])
+
+
+def _gateway(address: str, shop: Shop, log: Path) -> Program:
+    upstreams = [
+        f"{name}={where}"
+        for service, where in shop.addresses.items()
+        for name in contract.grpc_services(service)
+    ]
+    certs = shop.certs_folder
+    return Program(
+        name="gateway",
+        argv=(
+            *(sys.executable, "-m", "gateway", "serve", "--listen", address),
+            *("--descriptors", str(contract.DESCRIPTORS)),
+            *(part for pair in upstreams for part in ("--upstream", pair)),
+            *("--upstream-ca", str(certs / "ca.pem")),
+            *("--upstream-cert", str(certs / "gateway.pem")),
+            *("--upstream-key", str(certs / "gateway-key.pem")),
+        ),
+        # Here all callers have one address.
+        environment={"SOUK_DRAIN_WAIT": "0s", "SOUK_RATE_FACTOR": "10000"},
+        check=lambda: readiness.check_http(address, "/readyz"),
+        log=log,
     )
 
 

@@ -9,7 +9,7 @@ import importlib
 import os
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, redirect_stdout
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,9 +18,12 @@ from unittest import mock
 from uuid import UUID
 
 import grpc
+from google.rpc import status_pb2
 
 from services.local import certs, ports
 from services.mesh import ids, logs, run, settings
+from services.mesh.errors import DomainError
+from services.mesh.interceptors import errors
 from services.mesh.run import Process
 from services.mesh.settings import MeshSettings
 from services.user import signing_keys
@@ -43,6 +46,8 @@ _AWS = {
     "AWS_SECRET_ACCESS_KEY": "test",
 }
 _START_SECONDS = 30
+# What every error passes on its way out.
+_ERROR_LEAVES = "status_from_error"
 _STOP_SECONDS = 30
 
 
@@ -94,7 +99,33 @@ def serving(folder: Path, urls: Mapping[str, str]) -> Iterator[Shop]:
     `folder` takes their keys and certificates. `urls` has the SOUK_DATABASE_URL of each service
     with one, by its name, and those of "redis", "mongo" and "sandbox".
     """
-    logs.configure("shop", MeshSettings(log_level="error"))
+    with _told(folder):
+        yield from _serving(folder, urls)
+
+
+@contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    """Keep what the services log, and every error that leaves one, in files of `folder`."""
+    status_from_error = getattr(errors, _ERROR_LEAVES)
+    with (folder / "shop.log").open("w") as log, (folder / "errors.log").open("w") as refusals:
+
+        def telling(error: DomainError, domain: str) -> status_pb2.Status:
+            status: status_pb2.Status = status_from_error(error, domain)
+            refusals.write(f"{status}\n")
+            return status
+
+        with redirect_stdout(log):
+            logs.configure("shop", MeshSettings(log_level="info"))
+        setattr(errors, _ERROR_LEAVES, telling)
+        try:
+            yield
+        finally:
+            setattr(errors, _ERROR_LEAVES, status_from_error)
+            logs.flush()
+            logs.configure("tests", MeshSettings(log_level="error"))
+
+
+def _serving(folder: Path, urls: Mapping[str, str]) -> Iterator[Shop]:
     certs.ensure(folder / "certs", IDENTITIES)
     signing_keys.create(folder / "keys", "only")
     addresses = dict(zip(MODULES, map(ports.address, ports.free(len(MODULES))), strict=True))

@@ -1,55 +1,50 @@
-"""Every RPC refuses every caller that its policy refuses, and admits every other one.
+"""The access matrix: every RPC, every kind of caller, straight at the service and by the gateway.
 
-The matrix is every RPC by every identity of the mesh, and for the identities that face people by
-every kind of person. What is expected is worked out here from the policy alone; what is admitted
-may then fail for any reason of the service's own.
+Each cell has one expected answer. A refusal is worked out from the policy alone; what is admitted
+gets what the service says of an empty request, which is the same for all who are. How many cells
+there are is printed at the end of the tests.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import timedelta
+from functools import partial
+from typing import Any
 
 import grpc
+import protovalidate
 import pytest
+from google.protobuf.message import Message
 
 from services.local import certs
 from services.user import signing_keys
 from services.user.domain import Role
 from services.user.signing_keys import SigningKeys
-from souk.mesh.v1.policy_pb2 import Access, Policy
-from tests.contract.conftest import ChannelAs, CreateChannel
-from tests.contract.contracts import MODULES, Rpc
-from tests.contract.shop import IDENTITIES, Shop
+from souk.mesh.v1.policy_pb2 import Access
+from tests.access_summary import PROPERTY
+from tests.contract import callers, outside
+from tests.contract.callers import CALLERS, OUTSIDERS, STRANGERS, Caller
+from tests.contract.contracts import RPCS, Rpc
+from tests.contract.shop import Shop
 
-EDGE = ("gateway", "developer")
-PERSONS = ("nobody", "customer", *(str(role) for role in Role))
-IMPOSTORS = ("expired", "forged", "garbage")
-REFUSALS = (grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAUTHENTICATED)
+Answer = grpc.StatusCode
+Metadata = list[tuple[str, str]]
 
+_SECONDS = 10.0
 # A stream that is admitted stays open; this is how long it is listened to.
-_SECONDS = 0.5
+_STREAM_SECONDS = 1.0
+_AT_ONCE = 12
 
-
-def callers() -> Iterator[tuple[str, str]]:
-    """Tell every kind of caller: the identity of the service, and the person behind it."""
-    for identity in IDENTITIES:
-        for person in (*PERSONS, *IMPOSTORS) if identity in EDGE else ("nobody",):
-            yield identity, person
-
-
-def expected(policy: Policy, identity: str, person: str) -> grpc.StatusCode | None:
-    """Return the code that the caller is refused with, None if it is admitted."""
-    is_internal = policy.access == Access.ACCESS_INTERNAL
-    if person in IMPOSTORS and policy.access not in {Access.ACCESS_PUBLIC, Access.ACCESS_INTERNAL}:
-        return grpc.StatusCode.UNAUTHENTICATED
-    if identity not in policy.callers and (is_internal or identity not in EDGE):
-        return grpc.StatusCode.PERMISSION_DENIED
-    if is_internal or identity in policy.callers or policy.access == Access.ACCESS_PUBLIC:
-        return None
-    if person == "nobody":
-        return grpc.StatusCode.UNAUTHENTICATED
-    if policy.access == Access.ACCESS_ROLE and person not in policy.roles:
-        return grpc.StatusCode.PERMISSION_DENIED
-    return None
+ADMITTED: dict[str, set[Answer]] = {
+    # The persons of the matrix have tokens but no accounts; a service has to name somebody.
+    "UserService.GetUser": {Answer.NOT_FOUND, Answer.INVALID_ARGUMENT},
+    "UserService.UpdateUser": {Answer.NOT_FOUND},
+    "StorefrontService.GetAccountPage": {Answer.NOT_FOUND},
+    # A list of nothing.
+    "PaymentService.ListPayments": {Answer.OK},
+}
+"""What those who are admitted get, if not OK, or NOT_FOUND for an id that names nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -61,47 +56,152 @@ def forged_keys(tmp_path_factory: pytest.TempPathFactory) -> SigningKeys:
 
 
 @pytest.fixture(scope="module")
-def tokens(shop: Shop, forged_keys: SigningKeys) -> dict[str, str]:
-    """Gives an access token for every kind of person that has one."""
-    return {
+def credentials(shop: Shop, forged_keys: SigningKeys) -> dict[str, Metadata]:
+    """Gives what each kind of person shows."""
+    tokens = {
         "customer": shop.token(),
         **{str(role): shop.token(role) for role in Role},
         "expired": shop.token(*Role, age=timedelta(minutes=11)),
         "forged": shop.token(*Role, keys=forged_keys),
         "garbage": "garbage",
     }
+    shown = {person: [_bearer(token)] for person, token in tokens.items()}
+    return {
+        **shown,
+        "nobody": [],
+        "two tokens": [_bearer(shop.token()), _bearer(shop.token(*Role))],
+        callers.POSING: [("x-souk-service", "order")],
+    }
 
 
-@pytest.mark.parametrize(("identity", "person"), [*callers()])
-def test_a_caller_is_admitted_as_the_policy_says(
-    rpc: Rpc,
-    identity: str,
-    person: str,
-    tokens: dict[str, str],
-    channel_as: ChannelAs,
-):
-    """An empty request tells who is let in: it comes as far as the service's own checks, or not."""
-    metadata = [("authorization", f"Bearer {tokens[person]}")] if person in tokens else []
-    code: grpc.StatusCode | None = None
+@pytest.fixture(scope="module")
+def channel(shop: Shop) -> Iterator[Callable[[str, str], grpc.Channel]]:
+    """Opens channels: `channel("order", "user")` is that of order's identity to user."""
+    with ExitStack() as stack:
+        opened: dict[tuple[str, str], grpc.Channel] = {}
+        ca = (shop.certs_folder / "ca.pem").read_bytes()
+        impostor = certs.issue(certs.make_ca(), "gateway")
+        strange = {
+            "no certificate": grpc.ssl_channel_credentials(ca),
+            "another authority": grpc.ssl_channel_credentials(
+                ca, impostor.key_pem, impostor.certificate_pem
+            ),
+        }
+
+        def open_once(identity: str, process: str) -> grpc.Channel:
+            if (identity, process) not in opened:
+                shown = strange.get(identity) or shop.credentials(identity)
+                one = grpc.secure_channel(shop.addresses[process], shown)
+                opened[identity, process] = stack.enter_context(one)
+            return opened[identity, process]
+
+        yield open_once
+
+
+def _bearer(token: str) -> tuple[str, str]:
+    return "authorization", f"Bearer {token}"
+
+
+def expected(rpc: Rpc, refused: Answer | None, request: Message) -> set[Answer]:
+    """Return the answers that are right: the refusal, or what the request gets from the service."""
+    if refused is not None:
+        return {refused}
+    if protovalidate.collect_violations(request):
+        return {Answer.INVALID_ARGUMENT}
+    if str(rpc) in ADMITTED:
+        return ADMITTED[str(rpc)]
+    if outside.names_nothing(rpc, request):
+        return {Answer.NOT_FOUND}
+    return {Answer.OK, Answer.DEADLINE_EXCEEDED} if rpc.method.server_streaming else {Answer.OK}
+
+
+def _patience(rpc: Rpc) -> float:
+    return _STREAM_SECONDS if rpc.method.server_streaming else _SECONDS
+
+
+def _straight(channel: grpc.Channel, rpc: Rpc, metadata: Metadata) -> Answer:
     try:
-        rpc.call(channel_as(identity), rpc.request_type(), metadata=metadata, timeout=_SECONDS)
+        rpc.call(channel, rpc.request_type(), metadata=metadata, timeout=_patience(rpc))
     except grpc.RpcError as error:
-        code = error.code()
+        code: Answer = error.code()
+        return code
+    return Answer.OK
 
-    refusal = code if code in REFUSALS else None
-    assert refusal == expected(rpc.policy, identity, person)
+
+def _differing(
+    asked: dict[str, Callable[[], Answer]], right: dict[str, set[Answer]]
+) -> dict[str, tuple[Answer, set[Answer]]]:
+    """Ask on behalf of all at once; return who got another answer than one that is right."""
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        futures = {who: pool.submit(ask) for who, ask in asked.items()}
+        answers = {who: future.result() for who, future in futures.items()}
+    assert answers.keys() == right.keys(), "a cell is empty"
+    return {who: (code, right[who]) for who, code in answers.items() if code not in right[who]}
 
 
-@pytest.mark.parametrize("process", MODULES, indirect=True)
-@pytest.mark.parametrize("stranger", ["no certificate", "another authority"])
+def test_a_service_answers_every_caller_as_the_policy_says(
+    rpc: Rpc,
+    process: str,
+    credentials: dict[str, Metadata],
+    channel: Callable[[str, str], grpc.Channel],
+    record_property: Callable[[str, Any], None],
+):
+    """Whoever calls, the service itself decides, whatever the gateway would have."""
+    request = rpc.request_type()
+    right = {
+        str(each): expected(rpc, callers.refusal(rpc.policy, each), request) for each in CALLERS
+    }
+
+    def ask(caller: Caller) -> Answer:
+        shown = credentials[caller.person]
+        return _straight(channel(caller.identity, process), rpc, shown)
+
+    differing = _differing({str(each): partial(ask, each) for each in CALLERS}, right)
+
+    record_property(PROPERTY, {"rpc": rpc.path, "way": "straight", "cells": len(CALLERS)})
+    assert differing == {}, f"{rpc}: {differing}"
+
+
+def test_the_gateway_answers_every_caller_as_the_policy_says(
+    rpc: Rpc,
+    process: str,  # noqa: ARG001  # comes with each `rpc`
+    credentials: dict[str, Metadata],
+    http_gateway: str,
+    record_property: Callable[[str, Any], None],
+):
+    """Whoever comes from outside is refused before a service is asked, or passed on."""
+    request = outside.least(rpc)
+    right = {
+        each: expected(rpc, callers.refusal_outside(rpc.policy, each), request)
+        for each in OUTSIDERS
+    }
+
+    def ask(person: str) -> Answer:
+        headers = [
+            (name if name == "authorization" else f"grpc-metadata-{name}", value)
+            for name, value in credentials[person]
+        ]
+        return outside.call(http_gateway, rpc, request, headers, seconds=_patience(rpc)).code
+
+    differing = _differing({each: partial(ask, each) for each in OUTSIDERS}, right)
+
+    record_property(PROPERTY, {"rpc": rpc.path, "way": "by the gateway", "cells": len(OUTSIDERS)})
+    assert differing == {}, f"{rpc}: {differing}"
+
+
+@pytest.mark.parametrize("process", ["user"], indirect=True)
+@pytest.mark.parametrize("stranger", STRANGERS)
 def test_a_stranger_does_not_even_connect(
-    stranger: str, shop: Shop, grpc_create_channel: CreateChannel
+    stranger: str, process: str, channel: Callable[[str, str], grpc.Channel]
 ):
     """Without a certificate of the mesh's own authority there is no connection."""
-    ca = (shop.certs_folder / "ca.pem").read_bytes()
-    credentials = grpc.ssl_channel_credentials(ca)
-    if stranger == "another authority":
-        impostor = certs.issue(certs.make_ca(), "gateway")
-        credentials = grpc.ssl_channel_credentials(ca, impostor.key_pem, impostor.certificate_pem)
-    with grpc_create_channel(credentials) as channel, pytest.raises(grpc.FutureTimeoutError):
-        grpc.channel_ready_future(channel).result(_SECONDS)
+    with pytest.raises(grpc.FutureTimeoutError):
+        grpc.channel_ready_future(channel(stranger, process)).result(_STREAM_SECONDS)
+
+
+def test_the_matrix_has_what_it_is_for():
+    """There are RPCs of every access, and callers of every kind."""
+    kinds = {rpc.policy.access for rpc in RPCS}
+
+    assert set(Access.values()) - {Access.ACCESS_UNSPECIFIED} == kinds
+    assert len(set(map(str, CALLERS))) == len(CALLERS)

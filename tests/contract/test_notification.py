@@ -152,6 +152,9 @@ ANSWERS: dict[str, Entry] = {
     "WatchNotifications": watch,
     "ListDeadLetters": lambda desk: bury(desk, POISON),
     "RedriveDeadLetter": lambda desk: redrive(desk, bury(desk, damaged(desk)).dead_letter_id),
+    "ListAuditEvents": lambda desk: desk.call(
+        "ListAuditEvents", pb.ListAuditEventsRequest(), desk.person(Role.ADMIN)
+    ),
 }
 
 ERRORS: dict[str, Entry] = {

@@ -181,6 +181,9 @@ ANSWERS: dict[str, Entry] = {
     "ListOrderEvents": list_events,
     "WatchOrder": watch,
     "ReplayEvents": replay_events,
+    "ListAuditEvents": lambda desk: desk.call(
+        "ListAuditEvents", pb.ListAuditEventsRequest(), desk.person(Role.ADMIN)
+    ),
 }
 
 ERRORS: dict[str, Entry] = {

@@ -177,6 +177,9 @@ ANSWERS: dict[str, Entry] = {
     "HandleProviderEvent": tell,
     "ReconcilePayments": reconcile,
     "ListDiscrepancies": list_discrepancies,
+    "ListAuditEvents": lambda desk: desk.call(
+        "ListAuditEvents", pb.ListAuditEventsRequest(), desk.person(Role.ADMIN)
+    ),
 }
 
 ERRORS: dict[str, Entry] = {

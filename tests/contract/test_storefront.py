@@ -7,6 +7,7 @@ from gateway.storefront import app
 from services.local import ports
 from services.mesh import run, settings
 from services.mesh.ids import new_id
+from services.user.domain import Role
 from souk.order.v1.order_service_pb2_grpc import OrderServiceStub
 from souk.product.v1.product_service_pb2_grpc import ProductServiceStub
 from souk.storefront.v1 import storefront_service_pb2 as pb
@@ -69,6 +70,9 @@ ANSWERS: dict[str, Entry] = {
     "GetProductPage": product_page,
     "GetOrderPage": order_page,
     "GetAccountPage": account_page,
+    "ListAuditEvents": lambda desk: desk.call(
+        "ListAuditEvents", pb.ListAuditEventsRequest(), desk.person(Role.ADMIN)
+    ),
 }
 
 

@@ -1,10 +1,15 @@
 """Every RPC of the user service answers, and every error that its contract tells of is given."""
 
+from dataclasses import fields
+from typing import Any
+
+import grpc
 import pytest
 from google.type.postal_address_pb2 import PostalAddress
 
 from services.mesh.ids import new_id
 from services.user.domain import MOST_ADDRESSES, Role
+from services.user.settings import Settings
 from souk.user.v1 import user_pb2
 from souk.user.v1 import user_service_pb2 as pb
 from souk.user.v1.user_service_pb2_grpc import UserServiceStub
@@ -19,6 +24,10 @@ from tests.contract.tables import (
 )
 
 PASSWORD = "open sesame"
+
+_ATTEMPTS: Any = {each.name: each.default for each in fields(Settings)}[
+    "login_attempts_per_account"
+]
 HOME = PostalAddress(region_code="DE", address_lines=["Hauptstr. 1"])
 
 
@@ -128,6 +137,15 @@ def add_too_many_addresses(desk: Desk) -> None:
         add_address(desk, owner)
 
 
+def guess_too_often(desk: Desk) -> None:
+    """Guess the password of an account until no more guesses are taken."""
+    email = register(desk).email
+    for _ in range(_ATTEMPTS):
+        with pytest.raises(grpc.RpcError, match="e-mail address or password is wrong"):
+            login(desk, email, "a wrong password")
+    login(desk, email)
+
+
 ANSWERS: dict[str, Entry] = {
     "Register": register,
     "Login": lambda desk: login(desk, register(desk).email),
@@ -151,6 +169,9 @@ ANSWERS: dict[str, Entry] = {
     ),
     "DeleteAddress": delete_address,
     "GetJwks": lambda desk: desk.call("GetJwks", pb.GetJwksRequest()),
+    "ListAuditEvents": lambda desk: desk.call(
+        "ListAuditEvents", pb.ListAuditEventsRequest(), desk.person(Role.ADMIN)
+    ),
 }
 
 ERRORS: dict[str, Entry] = {
@@ -166,6 +187,7 @@ ERRORS: dict[str, Entry] = {
     "ETAG_MISMATCH": lambda desk: update(desk, display_name="Countess", etag="stale"),
     "TOO_MANY_ADDRESSES": add_too_many_addresses,
     "LAST_ADMIN": deactivate_the_admin,
+    "TOO_MANY_ATTEMPTS": guess_too_often,
     "PASSWORD_WRONG": lambda desk: change_password(desk, "not the password"),
 }
 

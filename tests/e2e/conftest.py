@@ -27,6 +27,7 @@ from services.local.demo.accounts import Account
 from services.local.demo.rest import Shop
 from services.local.endpoints import Endpoints
 from services.local.program import Program
+from tests import leaks
 
 _GRPCURL = Path(__file__).parents[2] / ".tools" / "bin" / "grpcurl"
 _CALL_SECONDS = 20
@@ -48,9 +49,10 @@ class Mesh:
 
 @pytest.fixture(scope="session")
 async def mesh(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Mesh]:
-    """Runs `souk up` until the session ends."""
+    """Runs `souk up` until the session ends; nothing secret is then in what it printed."""
     async with running(tmp_path_factory.mktemp("mesh")) as started:
         yield started
+    leaks.check([started.output])
 
 
 @asynccontextmanager
@@ -65,7 +67,7 @@ async def running(root: Path) -> AsyncIterator[Mesh]:
         name="souk up",
         argv=(
             *(sys.executable, "-m", "services.local", "up", "--data", str(folder.path)),
-            *("--free-ports", "--no-fsync", "--log-level", "warning"),
+            *("--free-ports", "--no-fsync", "--log-level", "info"),
         ),
         check=check,
         log=root / "output",

@@ -11,12 +11,13 @@ contract gives any more; `souk gen --check` tells which are stale.
 from collections.abc import Iterable
 from pathlib import Path
 
-from services.local.derived import charts, dashboards, objectives, vault
+from services.local.derived import access_matrix, charts, dashboards, objectives, vault
 from services.local.derived.deriver import HEADER, Deriver
 
 __all__ = ["DERIVERS", "HEADER", "Deriver", "differences", "write"]
 
 DERIVERS: tuple[Deriver, ...] = (
+    access_matrix.DERIVER,
     charts.DERIVER,
     dashboards.DERIVER,
     objectives.DERIVER,

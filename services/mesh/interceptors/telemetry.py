@@ -40,7 +40,7 @@ def telemetry(method: Method, handler: Handler) -> Handler:
         span, traceparent = traces.begin(rpc, metadata)
         if span is not None:
             otel.attach(trace.set_span_in_context(span))
-        call = ServedCall(_request_id(metadata, traceparent), metadata, traceparent)
+        call = ServedCall(_request_id(metadata, traceparent), metadata, traceparent, rpc)
         served_call.begin(call)
         code = "OK"
         begin = time.perf_counter()

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import asyncpg
 
+from services.mesh import audit
 from services.mesh.database import Connection, Database
 from services.mesh.wake_ups import Wake, wake_nobody
 from services.order.domain import (
@@ -228,6 +229,8 @@ class OrderStore:
             written = await write_step(
                 conn, before, after, actor=actor, tokens=(token, token + 1), lease=None
             )
+            if actor is not Actor.SAGA:
+                await audit.record(conn, resource=f"orders/{order_id}")
         tell(self._wake, order_id)
         return after if written is None else replace(after, update_time=written["update_time"])
 

@@ -183,7 +183,9 @@ async def world() -> AsyncIterator[World]:
 async def settings(world: World, make_database: MakeDatabase, redis_url: str) -> Settings:
     """Migrates an empty database, and gives settings with short times."""
     database_url = await make_database()
-    await migrate.run(database_url, package="services.order", mesh=("outbox", "idempotency"))
+    await migrate.run(
+        database_url, package="services.order", mesh=("audit", "outbox", "idempotency")
+    )
     return Settings(
         tls="off",
         targets=dict.fromkeys(("user", "product", "payment"), world.address),

@@ -36,6 +36,16 @@ def test_errors_are_part_of_the_output():
     assert (1, "wrong\n") == (run(FAILS).exit_code, run(FAILS).output)
 
 
+def test_a_check_that_cannot_tell_is_skipped_with_its_reason(capsys):
+    """Exit code 77 says that it can't be made here; that fails nothing."""
+    command = ("python", "-c", "print('no network'); raise SystemExit(77)")
+    expected = "unsure             skipped: no network\n"
+    assert (0, expected) == (
+        main((Check(name="unsure", command=command),)),
+        capsys.readouterr().out,
+    )
+
+
 def test_every_check_has_its_own_name():
     """A line of the summary names one check."""
     assert len(CHECKS) == len({check.name for check in CHECKS})

@@ -98,6 +98,9 @@ ATTACKS: dict[str, Callable[[], str]] = {
     "another algorithm": lambda: signed(key=RSA_KEY, algorithm="RS256"),
     "another key": lambda: signed(key=OTHER_KEY),
     "its own key": with_own_key,
+    "a certificate of its own": lambda: signed(
+        key=OTHER_KEY, headers={"x5u": "https://evil.test/cert", "x5c": ["MIIB"], "x5t": "abc"}
+    ),
     "changed claims": tampered,
     "no signature": lambda: signed().rpartition(".")[0] + ".",
     "unknown key id": lambda: signed(headers={"kid": "key-2"}),

@@ -1,5 +1,6 @@
 """The keys of access tokens: fetched when needed, never too often, good while they can be had."""
 
+import asyncio
 import time
 from collections.abc import Mapping
 
@@ -23,6 +24,7 @@ class Source:
     async def __call__(self) -> Mapping[str, bytes]:
         """Answer as the user service would."""
         self.asked += 1
+        await asyncio.sleep(0)
         if self.is_down:
             raise DOWN
         return dict.fromkeys(self.key_ids, RAW)
@@ -76,6 +78,15 @@ async def test_unknown_keys_do_not_flood_the_source(clock: Clock) -> None:
     clock.now += 11
     await keys.key("forged")
     assert source.asked == 2
+
+
+async def test_fetches_at_once_are_one(clock: Clock) -> None:
+    """Callers who come while the keys are being fetched wait for that fetch."""
+    source = Source("a")
+    keys = KeySet(source)
+    found = await asyncio.gather(*(keys.key("a" if n % 2 else f"forged-{n}") for n in range(50)))
+    assert (1, 25) == (source.asked, sum(key is not None for key in found))
+    assert clock.now == 1000
 
 
 async def test_known_keys_outlive_the_source(clock: Clock) -> None:

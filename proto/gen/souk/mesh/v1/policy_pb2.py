@@ -26,27 +26,27 @@ from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19souk/mesh/v1/policy.proto\x12\x0csouk.mesh.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto\"\xb5\x02\n\x06Policy\x12$\n\x06\x61\x63\x63\x65ss\x18\x01 \x01(\x0e\x32\x14.souk.mesh.v1.Access\x12\r\n\x05roles\x18\x02 \x03(\t\x12\x0f\n\x07\x63\x61llers\x18\x03 \x03(\t\x12\"\n\x05owner\x18\x04 \x01(\x0b\x32\x13.souk.mesh.v1.Owner\x12+\n\x08\x64\x65\x61\x64line\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12%\n\x04rate\x18\x06 \x01(\x0e\x32\x17.souk.mesh.v1.RateClass\x12(\n\x08priority\x18\x07 \x01(\x0e\x32\x16.souk.mesh.v1.Priority\x12*\n\tobjective\x18\x08 \x01(\x0b\x32\x17.souk.mesh.v1.Objective\x12\x17\n\x0fidempotency_key\x18\t \x01(\t\"P\n\x05Owner\x12\x17\n\rrequest_field\x18\x01 \x01(\tH\x00\x12\x12\n\x08resource\x18\x02 \x01(\x08H\x00\x12\x14\n\x0c\x65xcept_roles\x18\x03 \x03(\tB\x04\n\x02\x62y\"U\n\tObjective\x12\x1c\n\x14\x61vailability_percent\x18\x01 \x01(\x01\x12*\n\x07latency\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"5\n\nRateLimits\x12\'\n\x06limits\x18\x01 \x03(\x0b\x32\x17.souk.mesh.v1.RateLimit\"\x8f\x01\n\tRateLimit\x12%\n\x04rate\x18\x01 \x01(\x0e\x32\x17.souk.mesh.v1.RateClass\x12\x1e\n\x16per_address_per_minute\x18\x02 \x01(\x05\x12\x1b\n\x13per_user_per_minute\x18\x03 \x01(\x05\x12\x1e\n\x16per_partner_per_minute\x18\x04 \x01(\x05*j\n\x06\x41\x63\x63\x65ss\x12\x16\n\x12\x41\x43\x43\x45SS_UNSPECIFIED\x10\x00\x12\x11\n\rACCESS_PUBLIC\x10\x01\x12\x0f\n\x0b\x41\x43\x43\x45SS_USER\x10\x02\x12\x0f\n\x0b\x41\x43\x43\x45SS_ROLE\x10\x03\x12\x13\n\x0f\x41\x43\x43\x45SS_INTERNAL\x10\x04*\x81\x01\n\tRateClass\x12\x1a\n\x16RATE_CLASS_UNSPECIFIED\x10\x00\x12\x14\n\x10RATE_CLASS_LOGIN\x10\x01\x12\x13\n\x0fRATE_CLASS_READ\x10\x02\x12\x14\n\x10RATE_CLASS_WRITE\x10\x03\x12\x17\n\x13RATE_CLASS_CHECKOUT\x10\x04*^\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x10\n\x0cPRIORITY_LOW\x10\x01\x12\x13\n\x0fPRIORITY_NORMAL\x10\x02\x12\x11\n\rPRIORITY_HIGH\x10\x03:F\n\x06policy\x12\x1e.google.protobuf.MethodOptions\x18\x83\x87\x03 \x01(\x0b\x32\x14.souk.mesh.v1.Policy:M\n\x0brate_limits\x12\x1c.google.protobuf.FileOptions\x18\x84\x87\x03 \x01(\x0b\x32\x18.souk.mesh.v1.RateLimitsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19souk/mesh/v1/policy.proto\x12\x0csouk.mesh.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto\"\xc4\x02\n\x06Policy\x12$\n\x06\x61\x63\x63\x65ss\x18\x01 \x01(\x0e\x32\x14.souk.mesh.v1.Access\x12\r\n\x05roles\x18\x02 \x03(\t\x12\x0f\n\x07\x63\x61llers\x18\x03 \x03(\t\x12\"\n\x05owner\x18\x04 \x01(\x0b\x32\x13.souk.mesh.v1.Owner\x12+\n\x08\x64\x65\x61\x64line\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12%\n\x04rate\x18\x06 \x01(\x0e\x32\x17.souk.mesh.v1.RateClass\x12(\n\x08priority\x18\x07 \x01(\x0e\x32\x16.souk.mesh.v1.Priority\x12*\n\tobjective\x18\x08 \x01(\x0b\x32\x17.souk.mesh.v1.Objective\x12\x17\n\x0fidempotency_key\x18\t \x01(\t\x12\r\n\x05\x61udit\x18\n \x01(\x08\"P\n\x05Owner\x12\x17\n\rrequest_field\x18\x01 \x01(\tH\x00\x12\x12\n\x08resource\x18\x02 \x01(\x08H\x00\x12\x14\n\x0c\x65xcept_roles\x18\x03 \x03(\tB\x04\n\x02\x62y\"U\n\tObjective\x12\x1c\n\x14\x61vailability_percent\x18\x01 \x01(\x01\x12*\n\x07latency\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"5\n\nRateLimits\x12\'\n\x06limits\x18\x01 \x03(\x0b\x32\x17.souk.mesh.v1.RateLimit\"\x8f\x01\n\tRateLimit\x12%\n\x04rate\x18\x01 \x01(\x0e\x32\x17.souk.mesh.v1.RateClass\x12\x1e\n\x16per_address_per_minute\x18\x02 \x01(\x05\x12\x1b\n\x13per_user_per_minute\x18\x03 \x01(\x05\x12\x1e\n\x16per_partner_per_minute\x18\x04 \x01(\x05*j\n\x06\x41\x63\x63\x65ss\x12\x16\n\x12\x41\x43\x43\x45SS_UNSPECIFIED\x10\x00\x12\x11\n\rACCESS_PUBLIC\x10\x01\x12\x0f\n\x0b\x41\x43\x43\x45SS_USER\x10\x02\x12\x0f\n\x0b\x41\x43\x43\x45SS_ROLE\x10\x03\x12\x13\n\x0f\x41\x43\x43\x45SS_INTERNAL\x10\x04*\x81\x01\n\tRateClass\x12\x1a\n\x16RATE_CLASS_UNSPECIFIED\x10\x00\x12\x14\n\x10RATE_CLASS_LOGIN\x10\x01\x12\x13\n\x0fRATE_CLASS_READ\x10\x02\x12\x14\n\x10RATE_CLASS_WRITE\x10\x03\x12\x17\n\x13RATE_CLASS_CHECKOUT\x10\x04*^\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x10\n\x0cPRIORITY_LOW\x10\x01\x12\x13\n\x0fPRIORITY_NORMAL\x10\x02\x12\x11\n\rPRIORITY_HIGH\x10\x03:F\n\x06policy\x12\x1e.google.protobuf.MethodOptions\x18\x83\x87\x03 \x01(\x0b\x32\x14.souk.mesh.v1.Policy:M\n\x0brate_limits\x12\x1c.google.protobuf.FileOptions\x18\x84\x87\x03 \x01(\x0b\x32\x18.souk.mesh.v1.RateLimitsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'souk.mesh.v1.policy_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ACCESS']._serialized_start=791
-  _globals['_ACCESS']._serialized_end=897
-  _globals['_RATECLASS']._serialized_start=900
-  _globals['_RATECLASS']._serialized_end=1029
-  _globals['_PRIORITY']._serialized_start=1031
-  _globals['_PRIORITY']._serialized_end=1125
+  _globals['_ACCESS']._serialized_start=806
+  _globals['_ACCESS']._serialized_end=912
+  _globals['_RATECLASS']._serialized_start=915
+  _globals['_RATECLASS']._serialized_end=1044
+  _globals['_PRIORITY']._serialized_start=1046
+  _globals['_PRIORITY']._serialized_end=1140
   _globals['_POLICY']._serialized_start=110
-  _globals['_POLICY']._serialized_end=419
-  _globals['_OWNER']._serialized_start=421
-  _globals['_OWNER']._serialized_end=501
-  _globals['_OBJECTIVE']._serialized_start=503
-  _globals['_OBJECTIVE']._serialized_end=588
-  _globals['_RATELIMITS']._serialized_start=590
-  _globals['_RATELIMITS']._serialized_end=643
-  _globals['_RATELIMIT']._serialized_start=646
-  _globals['_RATELIMIT']._serialized_end=789
+  _globals['_POLICY']._serialized_end=434
+  _globals['_OWNER']._serialized_start=436
+  _globals['_OWNER']._serialized_end=516
+  _globals['_OBJECTIVE']._serialized_start=518
+  _globals['_OBJECTIVE']._serialized_end=603
+  _globals['_RATELIMITS']._serialized_start=605
+  _globals['_RATELIMITS']._serialized_end=658
+  _globals['_RATELIMIT']._serialized_start=661
+  _globals['_RATELIMIT']._serialized_end=804
 # @@protoc_insertion_point(module_scope)

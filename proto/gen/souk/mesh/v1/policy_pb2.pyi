@@ -136,6 +136,7 @@ class Policy(_message.Message):
     PRIORITY_FIELD_NUMBER: _builtins.int
     OBJECTIVE_FIELD_NUMBER: _builtins.int
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    AUDIT_FIELD_NUMBER: _builtins.int
     access: Global___Access.ValueType
     """Says who may call the RPC. Required."""
     rate: Global___RateClass.ValueType
@@ -146,6 +147,10 @@ class Policy(_message.Message):
     """Names the request field that makes a repeated call the same call, for RPCs
     whose `idempotency_level` is `IDEMPOTENT`. Empty means "request_id". The
     field is then required.
+    """
+    audit: _builtins.bool
+    """Says that each call that does something is written to the service's audit
+    log, and each that is refused for a reason that may tell of an attack.
     """
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -192,10 +197,11 @@ class Policy(_message.Message):
         priority: Global___Priority.ValueType = ...,
         objective: Global___Objective | None = ...,
         idempotency_key: _builtins.str = ...,
+        audit: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["deadline", b"deadline", "objective", b"objective", "owner", b"owner"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "callers", b"callers", "deadline", b"deadline", "idempotency_key", b"idempotency_key", "objective", b"objective", "owner", b"owner", "priority", b"priority", "rate", b"rate", "roles", b"roles"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "audit", b"audit", "callers", b"callers", "deadline", b"deadline", "idempotency_key", b"idempotency_key", "objective", b"objective", "owner", b"owner", "priority", b"priority", "rate", b"rate", "roles", b"roles"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -25,11 +25,12 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
+from souk.mesh.v1 import audit_pb2 as souk_dot_mesh_dot_v1_dot_audit__pb2
 from souk.mesh.v1 import policy_pb2 as souk_dot_mesh_dot_v1_dot_policy__pb2
 from souk.notification.v1 import notification_pb2 as souk_dot_notification_dot_v1_dot_notification__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/souk/notification/v1/notification_service.proto\x12\x14souk.notification.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19souk/mesh/v1/policy.proto\x1a\'souk/notification/v1/notification.proto\"u\n\x18ListNotificationsRequest\x12\x1c\n\tpage_size\x18\x01 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\x12\x1d\n\x08order_id\x18\x03 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\"o\n\x19ListNotificationsResponse\x12\x39\n\rnotifications\x18\x01 \x03(\x0b\x32\".souk.notification.v1.Notification\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x17\n\x15GetPreferencesRequest\"P\n\x16GetPreferencesResponse\x12\x36\n\x0bpreferences\x18\x01 \x01(\x0b\x32!.souk.notification.v1.Preferences\"\xd6\x01\n\x15SetPreferencesRequest\x12\xbc\x01\n\x0bpreferences\x18\x01 \x01(\x0b\x32!.souk.notification.v1.PreferencesB\x83\x01\xe2\x41\x01\x02\xbaH|\xba\x01v\n\x18preferences.phone_number\x12(phone_number is required for CHANNEL_SMS\x1a\x30!(3 in this.channels) || this.phone_number != \'\'\xc8\x01\x01\"P\n\x16SetPreferencesResponse\x12\x36\n\x0bpreferences\x18\x01 \x01(\x0b\x32!.souk.notification.v1.Preferences\"\x1b\n\x19WatchNotificationsRequest\"V\n\x1aWatchNotificationsResponse\x12\x38\n\x0cnotification\x18\x01 \x01(\x0b\x32\".souk.notification.v1.Notification\"T\n\x16ListDeadLettersRequest\x12\x1c\n\tpage_size\x18\x01 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"j\n\x17ListDeadLettersResponse\x12\x36\n\x0c\x64\x65\x61\x64_letters\x18\x01 \x03(\x0b\x32 .souk.notification.v1.DeadLetter\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"@\n\x18RedriveDeadLetterRequest\x12$\n\x0e\x64\x65\x61\x64_letter_id\x18\x01 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\"R\n\x19RedriveDeadLetterResponse\x12\x35\n\x0b\x64\x65\x61\x64_letter\x18\x01 \x01(\x0b\x32 .souk.notification.v1.DeadLetter2\xe1\x08\n\x13NotificationService\x12\xb0\x01\n\x11ListNotifications\x12..souk.notification.v1.ListNotificationsRequest\x1a/.souk.notification.v1.ListNotificationsResponse\":\x90\x02\x01\x9a\xb8\x18\x1a\x08\x02*\x02\x08\x02\x30\x02\x42\x10\t\x00\x00\x00\x00\x00\xe0X@\x12\x05\x10\x80\xe5\x9aw\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/notifications\x12\xae\x01\n\x0eGetPreferences\x12+.souk.notification.v1.GetPreferencesRequest\x1a,.souk.notification.v1.GetPreferencesResponse\"A\x90\x02\x01\x9a\xb8\x18\x08\x08\x02*\x02\x08\x01\x30\x02\x82\xd3\xe4\x93\x02,\x12\x1d/v1/notifications/preferencesb\x0bpreferences\x12\xb8\x01\n\x0eSetPreferences\x12+.souk.notification.v1.SetPreferencesRequest\x1a,.souk.notification.v1.SetPreferencesResponse\"K\x9a\xb8\x18\x08\x08\x02*\x02\x08\x02\x30\x03\x82\xd3\xe4\x93\x02\x39\x1a\x1d/v1/notifications/preferences:\x0bpreferencesb\x0bpreferences\x12\xa7\x01\n\x12WatchNotifications\x12/.souk.notification.v1.WatchNotificationsRequest\x1a\x30.souk.notification.v1.WatchNotificationsResponse\",\x90\x02\x01\x9a\xb8\x18\x06\x08\x02\x30\x02\x38\x01\x82\xd3\xe4\x93\x02\x19\x12\x17/v1/notifications:watch0\x01\x12\x9f\x01\n\x0fListDeadLetters\x12,.souk.notification.v1.ListDeadLettersRequest\x1a-.souk.notification.v1.ListDeadLettersResponse\"/\x90\x02\x01\x9a\xb8\x18\x11\x08\x03\x12\x05\x61\x64min*\x02\x08\x02\x30\x02\x38\x01\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/deadLetters\x12\xde\x01\n\x11RedriveDeadLetter\x12..souk.notification.v1.RedriveDeadLetterRequest\x1a/.souk.notification.v1.RedriveDeadLetterResponse\"h\x90\x02\x02\x9a\xb8\x18!\x08\x03\x12\x05\x61\x64min*\x02\x08\x04\x30\x03\x38\x01J\x0e\x64\x65\x61\x64_letter_id\x82\xd3\xe4\x93\x02:\"(/v1/deadLetters/{dead_letter_id}:redrive:\x01*b\x0b\x64\x65\x61\x64_letterb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/souk/notification/v1/notification_service.proto\x12\x14souk.notification.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x18souk/mesh/v1/audit.proto\x1a\x19souk/mesh/v1/policy.proto\x1a\'souk/notification/v1/notification.proto\"u\n\x18ListNotificationsRequest\x12\x1c\n\tpage_size\x18\x01 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\x12\x1d\n\x08order_id\x18\x03 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\"o\n\x19ListNotificationsResponse\x12\x39\n\rnotifications\x18\x01 \x03(\x0b\x32\".souk.notification.v1.Notification\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x17\n\x15GetPreferencesRequest\"P\n\x16GetPreferencesResponse\x12\x36\n\x0bpreferences\x18\x01 \x01(\x0b\x32!.souk.notification.v1.Preferences\"\xd6\x01\n\x15SetPreferencesRequest\x12\xbc\x01\n\x0bpreferences\x18\x01 \x01(\x0b\x32!.souk.notification.v1.PreferencesB\x83\x01\xe2\x41\x01\x02\xbaH|\xba\x01v\n\x18preferences.phone_number\x12(phone_number is required for CHANNEL_SMS\x1a\x30!(3 in this.channels) || this.phone_number != \'\'\xc8\x01\x01\"P\n\x16SetPreferencesResponse\x12\x36\n\x0bpreferences\x18\x01 \x01(\x0b\x32!.souk.notification.v1.Preferences\"\x1b\n\x19WatchNotificationsRequest\"V\n\x1aWatchNotificationsResponse\x12\x38\n\x0cnotification\x18\x01 \x01(\x0b\x32\".souk.notification.v1.Notification\"T\n\x16ListDeadLettersRequest\x12\x1c\n\tpage_size\x18\x01 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"j\n\x17ListDeadLettersResponse\x12\x36\n\x0c\x64\x65\x61\x64_letters\x18\x01 \x03(\x0b\x32 .souk.notification.v1.DeadLetter\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"@\n\x18RedriveDeadLetterRequest\x12$\n\x0e\x64\x65\x61\x64_letter_id\x18\x01 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\"R\n\x19RedriveDeadLetterResponse\x12\x35\n\x0b\x64\x65\x61\x64_letter\x18\x01 \x01(\x0b\x32 .souk.notification.v1.DeadLetter\"\x7f\n\x16ListAuditEventsRequest\x12\x1c\n\tpage_size\x18\x01 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12)\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x19.souk.mesh.v1.AuditFilter\"b\n\x17ListAuditEventsResponse\x12.\n\x0c\x61udit_events\x18\x01 \x03(\x0b\x32\x18.souk.mesh.v1.AuditEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\x9d\n\n\x13NotificationService\x12\xb0\x01\n\x11ListNotifications\x12..souk.notification.v1.ListNotificationsRequest\x1a/.souk.notification.v1.ListNotificationsResponse\":\x90\x02\x01\x9a\xb8\x18\x1a\x08\x02*\x02\x08\x02\x30\x02\x42\x10\t\x00\x00\x00\x00\x00\xe0X@\x12\x05\x10\x80\xe5\x9aw\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/notifications\x12\xae\x01\n\x0eGetPreferences\x12+.souk.notification.v1.GetPreferencesRequest\x1a,.souk.notification.v1.GetPreferencesResponse\"A\x90\x02\x01\x9a\xb8\x18\x08\x08\x02*\x02\x08\x01\x30\x02\x82\xd3\xe4\x93\x02,\x12\x1d/v1/notifications/preferencesb\x0bpreferences\x12\xb8\x01\n\x0eSetPreferences\x12+.souk.notification.v1.SetPreferencesRequest\x1a,.souk.notification.v1.SetPreferencesResponse\"K\x9a\xb8\x18\x08\x08\x02*\x02\x08\x02\x30\x03\x82\xd3\xe4\x93\x02\x39\x1a\x1d/v1/notifications/preferences:\x0bpreferencesb\x0bpreferences\x12\xa7\x01\n\x12WatchNotifications\x12/.souk.notification.v1.WatchNotificationsRequest\x1a\x30.souk.notification.v1.WatchNotificationsResponse\",\x90\x02\x01\x9a\xb8\x18\x06\x08\x02\x30\x02\x38\x01\x82\xd3\xe4\x93\x02\x19\x12\x17/v1/notifications:watch0\x01\x12\x9f\x01\n\x0fListDeadLetters\x12,.souk.notification.v1.ListDeadLettersRequest\x1a-.souk.notification.v1.ListDeadLettersResponse\"/\x90\x02\x01\x9a\xb8\x18\x11\x08\x03\x12\x05\x61\x64min*\x02\x08\x02\x30\x02\x38\x01\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/deadLetters\x12\xe0\x01\n\x11RedriveDeadLetter\x12..souk.notification.v1.RedriveDeadLetterRequest\x1a/.souk.notification.v1.RedriveDeadLetterResponse\"j\x90\x02\x02\x9a\xb8\x18#\x08\x03\x12\x05\x61\x64min*\x02\x08\x04\x30\x03\x38\x01J\x0e\x64\x65\x61\x64_letter_idP\x01\x82\xd3\xe4\x93\x02:\"(/v1/deadLetters/{dead_letter_id}:redrive:\x01*b\x0b\x64\x65\x61\x64_letter\x12\xb7\x01\n\x0fListAuditEvents\x12,.souk.notification.v1.ListAuditEventsRequest\x1a-.souk.notification.v1.ListAuditEventsResponse\"G\x90\x02\x01\x9a\xb8\x18\x13\x08\x03\x12\x05\x61\x64min*\x02\x08\x02\x30\x02\x38\x01P\x01\x82\xd3\xe4\x93\x02\'\x12%/v1/services/notification/auditEventsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -50,6 +51,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTDEADLETTERSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\004'
   _globals['_REDRIVEDEADLETTERREQUEST'].fields_by_name['dead_letter_id']._loaded_options = None
   _globals['_REDRIVEDEADLETTERREQUEST'].fields_by_name['dead_letter_id']._serialized_options = b'\342A\001\002\272H\005r\003\260\001\001'
+  _globals['_LISTAUDITEVENTSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTAUDITEVENTSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\006\032\004\030d(\000'
+  _globals['_LISTAUDITEVENTSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTAUDITEVENTSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\010'
   _globals['_NOTIFICATIONSERVICE'].methods_by_name['ListNotifications']._loaded_options = None
   _globals['_NOTIFICATIONSERVICE'].methods_by_name['ListNotifications']._serialized_options = b'\220\002\001\232\270\030\032\010\002*\002\010\0020\002B\020\t\000\000\000\000\000\340X@\022\005\020\200\345\232w\202\323\344\223\002\023\022\021/v1/notifications'
   _globals['_NOTIFICATIONSERVICE'].methods_by_name['GetPreferences']._loaded_options = None
@@ -61,31 +66,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_NOTIFICATIONSERVICE'].methods_by_name['ListDeadLetters']._loaded_options = None
   _globals['_NOTIFICATIONSERVICE'].methods_by_name['ListDeadLetters']._serialized_options = b'\220\002\001\232\270\030\021\010\003\022\005admin*\002\010\0020\0028\001\202\323\344\223\002\021\022\017/v1/deadLetters'
   _globals['_NOTIFICATIONSERVICE'].methods_by_name['RedriveDeadLetter']._loaded_options = None
-  _globals['_NOTIFICATIONSERVICE'].methods_by_name['RedriveDeadLetter']._serialized_options = b'\220\002\002\232\270\030!\010\003\022\005admin*\002\010\0040\0038\001J\016dead_letter_id\202\323\344\223\002:\"(/v1/deadLetters/{dead_letter_id}:redrive:\001*b\013dead_letter'
-  _globals['_LISTNOTIFICATIONSREQUEST']._serialized_start=233
-  _globals['_LISTNOTIFICATIONSREQUEST']._serialized_end=350
-  _globals['_LISTNOTIFICATIONSRESPONSE']._serialized_start=352
-  _globals['_LISTNOTIFICATIONSRESPONSE']._serialized_end=463
-  _globals['_GETPREFERENCESREQUEST']._serialized_start=465
-  _globals['_GETPREFERENCESREQUEST']._serialized_end=488
-  _globals['_GETPREFERENCESRESPONSE']._serialized_start=490
-  _globals['_GETPREFERENCESRESPONSE']._serialized_end=570
-  _globals['_SETPREFERENCESREQUEST']._serialized_start=573
-  _globals['_SETPREFERENCESREQUEST']._serialized_end=787
-  _globals['_SETPREFERENCESRESPONSE']._serialized_start=789
-  _globals['_SETPREFERENCESRESPONSE']._serialized_end=869
-  _globals['_WATCHNOTIFICATIONSREQUEST']._serialized_start=871
-  _globals['_WATCHNOTIFICATIONSREQUEST']._serialized_end=898
-  _globals['_WATCHNOTIFICATIONSRESPONSE']._serialized_start=900
-  _globals['_WATCHNOTIFICATIONSRESPONSE']._serialized_end=986
-  _globals['_LISTDEADLETTERSREQUEST']._serialized_start=988
-  _globals['_LISTDEADLETTERSREQUEST']._serialized_end=1072
-  _globals['_LISTDEADLETTERSRESPONSE']._serialized_start=1074
-  _globals['_LISTDEADLETTERSRESPONSE']._serialized_end=1180
-  _globals['_REDRIVEDEADLETTERREQUEST']._serialized_start=1182
-  _globals['_REDRIVEDEADLETTERREQUEST']._serialized_end=1246
-  _globals['_REDRIVEDEADLETTERRESPONSE']._serialized_start=1248
-  _globals['_REDRIVEDEADLETTERRESPONSE']._serialized_end=1330
-  _globals['_NOTIFICATIONSERVICE']._serialized_start=1333
-  _globals['_NOTIFICATIONSERVICE']._serialized_end=2454
+  _globals['_NOTIFICATIONSERVICE'].methods_by_name['RedriveDeadLetter']._serialized_options = b'\220\002\002\232\270\030#\010\003\022\005admin*\002\010\0040\0038\001J\016dead_letter_idP\001\202\323\344\223\002:\"(/v1/deadLetters/{dead_letter_id}:redrive:\001*b\013dead_letter'
+  _globals['_NOTIFICATIONSERVICE'].methods_by_name['ListAuditEvents']._loaded_options = None
+  _globals['_NOTIFICATIONSERVICE'].methods_by_name['ListAuditEvents']._serialized_options = b'\220\002\001\232\270\030\023\010\003\022\005admin*\002\010\0020\0028\001P\001\202\323\344\223\002\'\022%/v1/services/notification/auditEvents'
+  _globals['_LISTNOTIFICATIONSREQUEST']._serialized_start=259
+  _globals['_LISTNOTIFICATIONSREQUEST']._serialized_end=376
+  _globals['_LISTNOTIFICATIONSRESPONSE']._serialized_start=378
+  _globals['_LISTNOTIFICATIONSRESPONSE']._serialized_end=489
+  _globals['_GETPREFERENCESREQUEST']._serialized_start=491
+  _globals['_GETPREFERENCESREQUEST']._serialized_end=514
+  _globals['_GETPREFERENCESRESPONSE']._serialized_start=516
+  _globals['_GETPREFERENCESRESPONSE']._serialized_end=596
+  _globals['_SETPREFERENCESREQUEST']._serialized_start=599
+  _globals['_SETPREFERENCESREQUEST']._serialized_end=813
+  _globals['_SETPREFERENCESRESPONSE']._serialized_start=815
+  _globals['_SETPREFERENCESRESPONSE']._serialized_end=895
+  _globals['_WATCHNOTIFICATIONSREQUEST']._serialized_start=897
+  _globals['_WATCHNOTIFICATIONSREQUEST']._serialized_end=924
+  _globals['_WATCHNOTIFICATIONSRESPONSE']._serialized_start=926
+  _globals['_WATCHNOTIFICATIONSRESPONSE']._serialized_end=1012
+  _globals['_LISTDEADLETTERSREQUEST']._serialized_start=1014
+  _globals['_LISTDEADLETTERSREQUEST']._serialized_end=1098
+  _globals['_LISTDEADLETTERSRESPONSE']._serialized_start=1100
+  _globals['_LISTDEADLETTERSRESPONSE']._serialized_end=1206
+  _globals['_REDRIVEDEADLETTERREQUEST']._serialized_start=1208
+  _globals['_REDRIVEDEADLETTERREQUEST']._serialized_end=1272
+  _globals['_REDRIVEDEADLETTERRESPONSE']._serialized_start=1274
+  _globals['_REDRIVEDEADLETTERRESPONSE']._serialized_end=1356
+  _globals['_LISTAUDITEVENTSREQUEST']._serialized_start=1358
+  _globals['_LISTAUDITEVENTSREQUEST']._serialized_end=1485
+  _globals['_LISTAUDITEVENTSRESPONSE']._serialized_start=1487
+  _globals['_LISTAUDITEVENTSRESPONSE']._serialized_end=1585
+  _globals['_NOTIFICATIONSERVICE']._serialized_start=1588
+  _globals['_NOTIFICATIONSERVICE']._serialized_end=2897
 # @@protoc_insertion_point(module_scope)

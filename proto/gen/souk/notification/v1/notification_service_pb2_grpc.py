@@ -65,6 +65,11 @@ class NotificationServiceStub(object):
                 request_serializer=souk_dot_notification_dot_v1_dot_notification__service__pb2.RedriveDeadLetterRequest.SerializeToString,
                 response_deserializer=souk_dot_notification_dot_v1_dot_notification__service__pb2.RedriveDeadLetterResponse.FromString,
                 _registered_method=True)
+        self.ListAuditEvents = channel.unary_unary(
+                '/souk.notification.v1.NotificationService/ListAuditEvents',
+                request_serializer=souk_dot_notification_dot_v1_dot_notification__service__pb2.ListAuditEventsRequest.SerializeToString,
+                response_deserializer=souk_dot_notification_dot_v1_dot_notification__service__pb2.ListAuditEventsResponse.FromString,
+                _registered_method=True)
 
 
 class NotificationServiceServicer(object):
@@ -114,6 +119,13 @@ class NotificationServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListAuditEvents(self, request, context):
+        """Lists what this service's audit log tells, the newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_NotificationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -146,6 +158,11 @@ def add_NotificationServiceServicer_to_server(servicer, server):
                     servicer.RedriveDeadLetter,
                     request_deserializer=souk_dot_notification_dot_v1_dot_notification__service__pb2.RedriveDeadLetterRequest.FromString,
                     response_serializer=souk_dot_notification_dot_v1_dot_notification__service__pb2.RedriveDeadLetterResponse.SerializeToString,
+            ),
+            'ListAuditEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAuditEvents,
+                    request_deserializer=souk_dot_notification_dot_v1_dot_notification__service__pb2.ListAuditEventsRequest.FromString,
+                    response_serializer=souk_dot_notification_dot_v1_dot_notification__service__pb2.ListAuditEventsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -311,6 +328,33 @@ class NotificationService(object):
             '/souk.notification.v1.NotificationService/RedriveDeadLetter',
             souk_dot_notification_dot_v1_dot_notification__service__pb2.RedriveDeadLetterRequest.SerializeToString,
             souk_dot_notification_dot_v1_dot_notification__service__pb2.RedriveDeadLetterResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAuditEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/souk.notification.v1.NotificationService/ListAuditEvents',
+            souk_dot_notification_dot_v1_dot_notification__service__pb2.ListAuditEventsRequest.SerializeToString,
+            souk_dot_notification_dot_v1_dot_notification__service__pb2.ListAuditEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -47,6 +47,8 @@ class NotificationServiceStub:
     """Handles a dead letter again. Fails with `REDRIVE_FAILED` if it still can't
     be handled. Repeating it changes nothing.
     """
+    ListAuditEvents: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.ListAuditEventsRequest, _notification_service_pb2.ListAuditEventsResponse]
+    """Lists what this service's audit log tells, the newest first."""
 
 @_typing.type_check_only
 class NotificationServiceAsyncStub(NotificationServiceStub):
@@ -67,6 +69,8 @@ class NotificationServiceAsyncStub(NotificationServiceStub):
     """Handles a dead letter again. Fails with `REDRIVE_FAILED` if it still can't
     be handled. Repeating it changes nothing.
     """
+    ListAuditEvents: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.ListAuditEventsRequest, _notification_service_pb2.ListAuditEventsResponse]  # type: ignore[assignment]
+    """Lists what this service's audit log tells, the newest first."""
 
 class NotificationServiceServicer(metaclass=_abc_1.ABCMeta):
     """Tells customers what becomes of their orders, once for each event."""
@@ -120,5 +124,13 @@ class NotificationServiceServicer(metaclass=_abc_1.ABCMeta):
         """Handles a dead letter again. Fails with `REDRIVE_FAILED` if it still can't
         be handled. Repeating it changes nothing.
         """
+
+    @_abc_1.abstractmethod
+    def ListAuditEvents(
+        self,
+        request: _notification_service_pb2.ListAuditEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_notification_service_pb2.ListAuditEventsResponse, _abc.Awaitable[_notification_service_pb2.ListAuditEventsResponse]]:
+        """Lists what this service's audit log tells, the newest first."""
 
 def add_NotificationServiceServicer_to_server(servicer: NotificationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

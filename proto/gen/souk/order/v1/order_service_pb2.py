@@ -27,12 +27,13 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from google.type import postal_address_pb2 as google_dot_type_dot_postal__address__pb2
+from souk.mesh.v1 import audit_pb2 as souk_dot_mesh_dot_v1_dot_audit__pb2
 from souk.mesh.v1 import event_pb2 as souk_dot_mesh_dot_v1_dot_event__pb2
 from souk.mesh.v1 import policy_pb2 as souk_dot_mesh_dot_v1_dot_policy__pb2
 from souk.order.v1 import order_pb2 as souk_dot_order_dot_v1_dot_order__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!souk/order/v1/order_service.proto\x12\rsouk.order.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a google/type/postal_address.proto\x1a\x18souk/mesh/v1/event.proto\x1a\x19souk/mesh/v1/policy.proto\x1a\x19souk/order/v1/order.proto\"\x99\x07\n\x12\x43reateOrderRequest\x12\"\n\nrequest_id\x18\x01 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x95\x01\n\x05items\x18\x02 \x03(\x0b\x32\x18.souk.order.v1.OrderItemBl\xe2\x41\x01\x02\xbaHe\x92\x01\x04\x08\x01\x10\x64\xba\x01[\n\x0citems.unique\x12\'each product may stand in one item only\x1a\"this.map(i, i.product_id).unique()\x12\x82\x05\n\x10shipping_address\x18\x03 \x01(\x0b\x32\x1a.google.type.PostalAddressB\xcb\x04\x80\x01\x01\xbaH\xc4\x04\xba\x01\xd9\x01\n\x19shipping_address.complete\x12Pregion_code must be two capital letters and address_lines must hold 1 to 5 lines\x1ajthis.region_code.matches(\'^[A-Z]{2}$\') && this.address_lines.size() >= 1 && this.address_lines.size() <= 5\xba\x01\xe3\x02\n\x17shipping_address.length\x12.every part must be at most 200 characters long\x1a\x97\x02this.address_lines.all(l, l.size() <= 200) && this.recipients.size() <= 5 && this.recipients.all(r, r.size() <= 200) && [this.postal_code, this.sorting_code, this.administrative_area, this.locality, this.sublocality, this.organization, this.language_code].all(s, s.size() <= 200)\x12\x42\n\rpayment_token\x18\x04 \x01(\tB+\x80\x01\x01\xe2\x41\x01\x02\xbaH!r\x1f\x10\x01\x18\x80\x01\x32\x18^[A-Za-z][A-Za-z0-9_-]*$\":\n\x13\x43reateOrderResponse\x12#\n\x05order\x18\x01 \x01(\x0b\x32\x14.souk.order.v1.Order\"1\n\x0fGetOrderRequest\x12\x1e\n\x08order_id\x18\x01 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\"7\n\x10GetOrderResponse\x12#\n\x05order\x18\x01 \x01(\x0b\x32\x14.souk.order.v1.Order\"\xad\x01\n\x11ListOrdersRequest\x12\x1c\n\tpage_size\x18\x01 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\x12\x1c\n\x07user_id\x18\x03 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12>\n\x06states\x18\x04 \x03(\x0e\x32\x19.souk.order.v1.OrderStateB\x13\xbaH\x10\x92\x01\r\x10\r\x18\x01\"\x07\x82\x01\x04\x10\x01 \x00\"S\n\x12ListOrdersResponse\x12$\n\x06orders\x18\x01 \x03(\x0b\x32\x14.souk.order.v1.Order\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"4\n\x12\x43\x61ncelOrderRequest\x12\x1e\n\x08order_id\x18\x01 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\":\n\x13\x43\x61ncelOrderResponse\x12#\n\x05order\x18\x01 \x01(\x0b\x32\x14.souk.order.v1.Order\"2\n\x10ShipOrderRequest\x12\x1e\n\x08order_id\x18\x01 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\"8\n\x11ShipOrderResponse\x12#\n\x05order\x18\x01 \x01(\x0b\x32\x14.souk.order.v1.Order\"6\n\x14MarkDeliveredRequest\x12\x1e\n\x08order_id\x18\x01 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\"<\n\x15MarkDeliveredResponse\x12#\n\x05order\x18\x01 \x01(\x0b\x32\x14.souk.order.v1.Order\"t\n\x16ListOrderEventsRequest\x12\x1e\n\x08order_id\x18\x01 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\x12\x1c\n\tpage_size\x18\x02 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"]\n\x17ListOrderEventsResponse\x12)\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x19.souk.order.v1.OrderEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"3\n\x11WatchOrderRequest\x12\x1e\n\x08order_id\x18\x01 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\"9\n\x12WatchOrderResponse\x12#\n\x05order\x18\x01 \x01(\x0b\x32\x14.souk.order.v1.Order\"d\n\x13ReplayEventsRequest\x12)\n\x05since\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\"\n\tevent_ids\x18\x02 \x03(\tB\x0f\xbaH\x0c\x92\x01\t\x10\x64\"\x05r\x03\xb0\x01\x01\":\n\x14ReplayEventsResponse\x12\"\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x13.souk.mesh.v1.Event2\x88\x0c\n\x0cOrderService\x12\x92\x01\n\x0b\x43reateOrder\x12!.souk.order.v1.CreateOrderRequest\x1a\".souk.order.v1.CreateOrderResponse\"<\x90\x02\x02\x9a\xb8\x18\x19\x08\x02*\x02\x08\x08\x30\x04\x38\x03\x42\r\t\x9a\x99\x99\x99\x99\xf9X@\x12\x02\x08\x02\x82\xd3\xe4\x93\x02\x16\"\n/v1/orders:\x01*b\x05order\x12\xc9\x01\n\x08GetOrder\x12\x1e.souk.order.v1.GetOrderRequest\x1a\x1f.souk.order.v1.GetOrderResponse\"|\x90\x02\x01\x9a\xb8\x18Q\x08\x02\x1a\x0cnotification\x1a\x07payment\"\x1e\x10\x01\x1a\x05\x61\x64min\x1a\x07support\x1a\nfulfilment*\x02\x08\x01\x30\x02\x42\x10\t\x9a\x99\x99\x99\x99\xf9X@\x12\x05\x10\x80\xc2\xd7/\x82\xd3\xe4\x93\x02\x1e\x12\x15/v1/orders/{order_id}b\x05order\x12\xad\x01\n\nListOrders\x12 .souk.order.v1.ListOrdersRequest\x1a!.souk.order.v1.ListOrdersResponse\"Z\x90\x02\x01\x9a\xb8\x18\x41\x08\x02\"%\n\x07user_id\x1a\x05\x61\x64min\x1a\x07support\x1a\nfulfilment*\x02\x08\x02\x30\x02\x42\x10\t\x9a\x99\x99\x99\x99\xf9X@\x12\x05\x10\x80\xe5\x9aw\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/orders\x12\xb3\x01\n\x0b\x43\x61ncelOrder\x12!.souk.order.v1.CancelOrderRequest\x1a\".souk.order.v1.CancelOrderResponse\"]\x90\x02\x02\x9a\xb8\x18(\x08\x02\"\x12\x10\x01\x1a\x05\x61\x64min\x1a\x07support*\x02\x08\x05\x30\x03\x38\x03J\x08order_id\x82\xd3\xe4\x93\x02(\"\x1c/v1/orders/{order_id}:cancel:\x01*b\x05order\x12\xa8\x01\n\tShipOrder\x12\x1f.souk.order.v1.ShipOrderRequest\x1a .souk.order.v1.ShipOrderResponse\"X\x90\x02\x02\x9a\xb8\x18%\x08\x03\x12\x05\x61\x64min\x12\nfulfilment*\x02\x08\x02\x30\x03J\x08order_id\x82\xd3\xe4\x93\x02&\"\x1a/v1/orders/{order_id}:ship:\x01*b\x05order\x12\xbd\x01\n\rMarkDelivered\x12#.souk.order.v1.MarkDeliveredRequest\x1a$.souk.order.v1.MarkDeliveredResponse\"a\x90\x02\x02\x9a\xb8\x18%\x08\x03\x12\x05\x61\x64min\x12\nfulfilment*\x02\x08\x02\x30\x03J\x08order_id\x82\xd3\xe4\x93\x02/\"#/v1/orders/{order_id}:markDelivered:\x01*b\x05order\x12\xb5\x01\n\x0fListOrderEvents\x12%.souk.order.v1.ListOrderEventsRequest\x1a&.souk.order.v1.ListOrderEventsResponse\"S\x90\x02\x01\x9a\xb8\x18(\x08\x02\"\x1e\x10\x01\x1a\x05\x61\x64min\x1a\x07support\x1a\nfulfilment*\x02\x08\x02\x30\x02\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/orders/{order_id}/events\x12\x97\x01\n\nWatchOrder\x12 .souk.order.v1.WatchOrderRequest\x1a!.souk.order.v1.WatchOrderResponse\"B\x90\x02\x01\x9a\xb8\x18\x18\x08\x02\"\x12\x10\x01\x1a\x05\x61\x64min\x1a\x07support0\x02\x82\xd3\xe4\x93\x02\x1d\x12\x1b/v1/orders/{order_id}:watch0\x01\x12t\n\x0cReplayEvents\x12\".souk.order.v1.ReplayEventsRequest\x1a#.souk.order.v1.ReplayEventsResponse\"\x19\x90\x02\x01\x9a\xb8\x18\x12\x08\x04\x1a\x0cnotification8\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!souk/order/v1/order_service.proto\x12\rsouk.order.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a google/type/postal_address.proto\x1a\x18souk/mesh/v1/audit.proto\x1a\x18souk/mesh/v1/event.proto\x1a\x19souk/mesh/v1/policy.proto\x1a\x19souk/order/v1/order.proto\"\x99\x07\n\x12\x43reateOrderRequest\x12\"\n\nrequest_id\x18\x01 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x95\x01\n\x05items\x18\x02 \x03(\x0b\x32\x18.souk.order.v1.OrderItemBl\xe2\x41\x01\x02\xbaHe\x92\x01\x04\x08\x01\x10\x64\xba\x01[\n\x0citems.unique\x12\'each product may stand in one item only\x1a\"this.map(i, i.product_id).unique()\x12\x82\x05\n\x10shipping_address\x18\x03 \x01(\x0b\x32\x1a.google.type.PostalAddressB\xcb\x04\x80\x01\x01\xbaH\xc4\x04\xba\x01\xd9\x01\n\x19shipping_address.complete\x12Pregion_code must be two capital letters and address_lines must hold 1 to 5 lines\x1ajthis.region_code.matches(\'^[A-Z]{2}$\') && this.address_lines.size() >= 1 && this.address_lines.size() <= 5\xba\x01\xe3\x02\n\x17shipping_address.length\x12.every part must be at most 200 characters long\x1a\x97\x02this.address_lines.all(l, l.size() <= 200) && this.recipients.size() <= 5 && this.recipients.all(r, r.size() <= 200) && [this.postal_code, this.sorting_code, this.administrative_area, this.locality, this.sublocality, this.organization, this.language_code].all(s, s.size() <= 200)\x12\x42\n\rpayment_token\x18\x04 \x01(\tB+\x80\x01\x01\xe2\x41\x01\x02\xbaH!r\x1f\x10\x01\x18\x80\x01\x32\x18^[A-Za-z][A-Za-z0-9_-]*$\":\n\x13\x43reateOrderResponse\x12#\n\x05order\x18\x01 \x01(\x0b\x32\x14.souk.order.v1.Order\"1\n\x0fGetOrderRequest\x12\x1e\n\x08order_id\x18\x01 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\"7\n\x10GetOrderResponse\x12#\n\x05order\x18\x01 \x01(\x0b\x32\x14.souk.order.v1.Order\"\xad\x01\n\x11ListOrdersRequest\x12\x1c\n\tpage_size\x18\x01 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\x12\x1c\n\x07user_id\x18\x03 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12>\n\x06states\x18\x04 \x03(\x0e\x32\x19.souk.order.v1.OrderStateB\x13\xbaH\x10\x92\x01\r\x10\r\x18\x01\"\x07\x82\x01\x04\x10\x01 \x00\"S\n\x12ListOrdersResponse\x12$\n\x06orders\x18\x01 \x03(\x0b\x32\x14.souk.order.v1.Order\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"4\n\x12\x43\x61ncelOrderRequest\x12\x1e\n\x08order_id\x18\x01 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\":\n\x13\x43\x61ncelOrderResponse\x12#\n\x05order\x18\x01 \x01(\x0b\x32\x14.souk.order.v1.Order\"2\n\x10ShipOrderRequest\x12\x1e\n\x08order_id\x18\x01 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\"8\n\x11ShipOrderResponse\x12#\n\x05order\x18\x01 \x01(\x0b\x32\x14.souk.order.v1.Order\"6\n\x14MarkDeliveredRequest\x12\x1e\n\x08order_id\x18\x01 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\"<\n\x15MarkDeliveredResponse\x12#\n\x05order\x18\x01 \x01(\x0b\x32\x14.souk.order.v1.Order\"t\n\x16ListOrderEventsRequest\x12\x1e\n\x08order_id\x18\x01 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\x12\x1c\n\tpage_size\x18\x02 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"]\n\x17ListOrderEventsResponse\x12)\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x19.souk.order.v1.OrderEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"3\n\x11WatchOrderRequest\x12\x1e\n\x08order_id\x18\x01 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\"9\n\x12WatchOrderResponse\x12#\n\x05order\x18\x01 \x01(\x0b\x32\x14.souk.order.v1.Order\"d\n\x13ReplayEventsRequest\x12)\n\x05since\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\"\n\tevent_ids\x18\x02 \x03(\tB\x0f\xbaH\x0c\x92\x01\t\x10\x64\"\x05r\x03\xb0\x01\x01\":\n\x14ReplayEventsResponse\x12\"\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x13.souk.mesh.v1.Event\"\x7f\n\x16ListAuditEventsRequest\x12\x1c\n\tpage_size\x18\x01 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12)\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x19.souk.mesh.v1.AuditFilter\"b\n\x17ListAuditEventsResponse\x12.\n\x0c\x61udit_events\x18\x01 \x03(\x0b\x32\x18.souk.mesh.v1.AuditEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xb3\r\n\x0cOrderService\x12\x92\x01\n\x0b\x43reateOrder\x12!.souk.order.v1.CreateOrderRequest\x1a\".souk.order.v1.CreateOrderResponse\"<\x90\x02\x02\x9a\xb8\x18\x19\x08\x02*\x02\x08\x08\x30\x04\x38\x03\x42\r\t\x9a\x99\x99\x99\x99\xf9X@\x12\x02\x08\x02\x82\xd3\xe4\x93\x02\x16\"\n/v1/orders:\x01*b\x05order\x12\xc9\x01\n\x08GetOrder\x12\x1e.souk.order.v1.GetOrderRequest\x1a\x1f.souk.order.v1.GetOrderResponse\"|\x90\x02\x01\x9a\xb8\x18Q\x08\x02\x1a\x0cnotification\x1a\x07payment\"\x1e\x10\x01\x1a\x05\x61\x64min\x1a\x07support\x1a\nfulfilment*\x02\x08\x01\x30\x02\x42\x10\t\x9a\x99\x99\x99\x99\xf9X@\x12\x05\x10\x80\xc2\xd7/\x82\xd3\xe4\x93\x02\x1e\x12\x15/v1/orders/{order_id}b\x05order\x12\xad\x01\n\nListOrders\x12 .souk.order.v1.ListOrdersRequest\x1a!.souk.order.v1.ListOrdersResponse\"Z\x90\x02\x01\x9a\xb8\x18\x41\x08\x02\"%\n\x07user_id\x1a\x05\x61\x64min\x1a\x07support\x1a\nfulfilment*\x02\x08\x02\x30\x02\x42\x10\t\x9a\x99\x99\x99\x99\xf9X@\x12\x05\x10\x80\xe5\x9aw\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/orders\x12\xb5\x01\n\x0b\x43\x61ncelOrder\x12!.souk.order.v1.CancelOrderRequest\x1a\".souk.order.v1.CancelOrderResponse\"_\x90\x02\x02\x9a\xb8\x18*\x08\x02\"\x12\x10\x01\x1a\x05\x61\x64min\x1a\x07support*\x02\x08\x05\x30\x03\x38\x03J\x08order_idP\x01\x82\xd3\xe4\x93\x02(\"\x1c/v1/orders/{order_id}:cancel:\x01*b\x05order\x12\xaa\x01\n\tShipOrder\x12\x1f.souk.order.v1.ShipOrderRequest\x1a .souk.order.v1.ShipOrderResponse\"Z\x90\x02\x02\x9a\xb8\x18\'\x08\x03\x12\x05\x61\x64min\x12\nfulfilment*\x02\x08\x02\x30\x03J\x08order_idP\x01\x82\xd3\xe4\x93\x02&\"\x1a/v1/orders/{order_id}:ship:\x01*b\x05order\x12\xbf\x01\n\rMarkDelivered\x12#.souk.order.v1.MarkDeliveredRequest\x1a$.souk.order.v1.MarkDeliveredResponse\"c\x90\x02\x02\x9a\xb8\x18\'\x08\x03\x12\x05\x61\x64min\x12\nfulfilment*\x02\x08\x02\x30\x03J\x08order_idP\x01\x82\xd3\xe4\x93\x02/\"#/v1/orders/{order_id}:markDelivered:\x01*b\x05order\x12\xb5\x01\n\x0fListOrderEvents\x12%.souk.order.v1.ListOrderEventsRequest\x1a&.souk.order.v1.ListOrderEventsResponse\"S\x90\x02\x01\x9a\xb8\x18(\x08\x02\"\x1e\x10\x01\x1a\x05\x61\x64min\x1a\x07support\x1a\nfulfilment*\x02\x08\x02\x30\x02\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/orders/{order_id}/events\x12\x97\x01\n\nWatchOrder\x12 .souk.order.v1.WatchOrderRequest\x1a!.souk.order.v1.WatchOrderResponse\"B\x90\x02\x01\x9a\xb8\x18\x18\x08\x02\"\x12\x10\x01\x1a\x05\x61\x64min\x1a\x07support0\x02\x82\xd3\xe4\x93\x02\x1d\x12\x1b/v1/orders/{order_id}:watch0\x01\x12t\n\x0cReplayEvents\x12\".souk.order.v1.ReplayEventsRequest\x1a#.souk.order.v1.ReplayEventsResponse\"\x19\x90\x02\x01\x9a\xb8\x18\x12\x08\x04\x1a\x0cnotification8\x01\x30\x01\x12\xa2\x01\n\x0fListAuditEvents\x12%.souk.order.v1.ListAuditEventsRequest\x1a&.souk.order.v1.ListAuditEventsResponse\"@\x90\x02\x01\x9a\xb8\x18\x13\x08\x03\x12\x05\x61\x64min*\x02\x08\x02\x30\x02\x38\x01P\x01\x82\xd3\xe4\x93\x02 \x12\x1e/v1/services/order/auditEventsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -73,6 +74,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WATCHORDERREQUEST'].fields_by_name['order_id']._serialized_options = b'\342A\001\002\272H\005r\003\260\001\001'
   _globals['_REPLAYEVENTSREQUEST'].fields_by_name['event_ids']._loaded_options = None
   _globals['_REPLAYEVENTSREQUEST'].fields_by_name['event_ids']._serialized_options = b'\272H\014\222\001\t\020d\"\005r\003\260\001\001'
+  _globals['_LISTAUDITEVENTSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTAUDITEVENTSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\006\032\004\030d(\000'
+  _globals['_LISTAUDITEVENTSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTAUDITEVENTSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\010'
   _globals['_ORDERSERVICE'].methods_by_name['CreateOrder']._loaded_options = None
   _globals['_ORDERSERVICE'].methods_by_name['CreateOrder']._serialized_options = b'\220\002\002\232\270\030\031\010\002*\002\010\0100\0048\003B\r\t\232\231\231\231\231\371X@\022\002\010\002\202\323\344\223\002\026\"\n/v1/orders:\001*b\005order'
   _globals['_ORDERSERVICE'].methods_by_name['GetOrder']._loaded_options = None
@@ -80,53 +85,59 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ORDERSERVICE'].methods_by_name['ListOrders']._loaded_options = None
   _globals['_ORDERSERVICE'].methods_by_name['ListOrders']._serialized_options = b'\220\002\001\232\270\030A\010\002\"%\n\007user_id\032\005admin\032\007support\032\nfulfilment*\002\010\0020\002B\020\t\232\231\231\231\231\371X@\022\005\020\200\345\232w\202\323\344\223\002\014\022\n/v1/orders'
   _globals['_ORDERSERVICE'].methods_by_name['CancelOrder']._loaded_options = None
-  _globals['_ORDERSERVICE'].methods_by_name['CancelOrder']._serialized_options = b'\220\002\002\232\270\030(\010\002\"\022\020\001\032\005admin\032\007support*\002\010\0050\0038\003J\010order_id\202\323\344\223\002(\"\034/v1/orders/{order_id}:cancel:\001*b\005order'
+  _globals['_ORDERSERVICE'].methods_by_name['CancelOrder']._serialized_options = b'\220\002\002\232\270\030*\010\002\"\022\020\001\032\005admin\032\007support*\002\010\0050\0038\003J\010order_idP\001\202\323\344\223\002(\"\034/v1/orders/{order_id}:cancel:\001*b\005order'
   _globals['_ORDERSERVICE'].methods_by_name['ShipOrder']._loaded_options = None
-  _globals['_ORDERSERVICE'].methods_by_name['ShipOrder']._serialized_options = b'\220\002\002\232\270\030%\010\003\022\005admin\022\nfulfilment*\002\010\0020\003J\010order_id\202\323\344\223\002&\"\032/v1/orders/{order_id}:ship:\001*b\005order'
+  _globals['_ORDERSERVICE'].methods_by_name['ShipOrder']._serialized_options = b'\220\002\002\232\270\030\'\010\003\022\005admin\022\nfulfilment*\002\010\0020\003J\010order_idP\001\202\323\344\223\002&\"\032/v1/orders/{order_id}:ship:\001*b\005order'
   _globals['_ORDERSERVICE'].methods_by_name['MarkDelivered']._loaded_options = None
-  _globals['_ORDERSERVICE'].methods_by_name['MarkDelivered']._serialized_options = b'\220\002\002\232\270\030%\010\003\022\005admin\022\nfulfilment*\002\010\0020\003J\010order_id\202\323\344\223\002/\"#/v1/orders/{order_id}:markDelivered:\001*b\005order'
+  _globals['_ORDERSERVICE'].methods_by_name['MarkDelivered']._serialized_options = b'\220\002\002\232\270\030\'\010\003\022\005admin\022\nfulfilment*\002\010\0020\003J\010order_idP\001\202\323\344\223\002/\"#/v1/orders/{order_id}:markDelivered:\001*b\005order'
   _globals['_ORDERSERVICE'].methods_by_name['ListOrderEvents']._loaded_options = None
   _globals['_ORDERSERVICE'].methods_by_name['ListOrderEvents']._serialized_options = b'\220\002\001\232\270\030(\010\002\"\036\020\001\032\005admin\032\007support\032\nfulfilment*\002\010\0020\002\202\323\344\223\002\036\022\034/v1/orders/{order_id}/events'
   _globals['_ORDERSERVICE'].methods_by_name['WatchOrder']._loaded_options = None
   _globals['_ORDERSERVICE'].methods_by_name['WatchOrder']._serialized_options = b'\220\002\001\232\270\030\030\010\002\"\022\020\001\032\005admin\032\007support0\002\202\323\344\223\002\035\022\033/v1/orders/{order_id}:watch'
   _globals['_ORDERSERVICE'].methods_by_name['ReplayEvents']._loaded_options = None
   _globals['_ORDERSERVICE'].methods_by_name['ReplayEvents']._serialized_options = b'\220\002\001\232\270\030\022\010\004\032\014notification8\001'
-  _globals['_CREATEORDERREQUEST']._serialized_start=292
-  _globals['_CREATEORDERREQUEST']._serialized_end=1213
-  _globals['_CREATEORDERRESPONSE']._serialized_start=1215
-  _globals['_CREATEORDERRESPONSE']._serialized_end=1273
-  _globals['_GETORDERREQUEST']._serialized_start=1275
-  _globals['_GETORDERREQUEST']._serialized_end=1324
-  _globals['_GETORDERRESPONSE']._serialized_start=1326
-  _globals['_GETORDERRESPONSE']._serialized_end=1381
-  _globals['_LISTORDERSREQUEST']._serialized_start=1384
-  _globals['_LISTORDERSREQUEST']._serialized_end=1557
-  _globals['_LISTORDERSRESPONSE']._serialized_start=1559
-  _globals['_LISTORDERSRESPONSE']._serialized_end=1642
-  _globals['_CANCELORDERREQUEST']._serialized_start=1644
-  _globals['_CANCELORDERREQUEST']._serialized_end=1696
-  _globals['_CANCELORDERRESPONSE']._serialized_start=1698
-  _globals['_CANCELORDERRESPONSE']._serialized_end=1756
-  _globals['_SHIPORDERREQUEST']._serialized_start=1758
-  _globals['_SHIPORDERREQUEST']._serialized_end=1808
-  _globals['_SHIPORDERRESPONSE']._serialized_start=1810
-  _globals['_SHIPORDERRESPONSE']._serialized_end=1866
-  _globals['_MARKDELIVEREDREQUEST']._serialized_start=1868
-  _globals['_MARKDELIVEREDREQUEST']._serialized_end=1922
-  _globals['_MARKDELIVEREDRESPONSE']._serialized_start=1924
-  _globals['_MARKDELIVEREDRESPONSE']._serialized_end=1984
-  _globals['_LISTORDEREVENTSREQUEST']._serialized_start=1986
-  _globals['_LISTORDEREVENTSREQUEST']._serialized_end=2102
-  _globals['_LISTORDEREVENTSRESPONSE']._serialized_start=2104
-  _globals['_LISTORDEREVENTSRESPONSE']._serialized_end=2197
-  _globals['_WATCHORDERREQUEST']._serialized_start=2199
-  _globals['_WATCHORDERREQUEST']._serialized_end=2250
-  _globals['_WATCHORDERRESPONSE']._serialized_start=2252
-  _globals['_WATCHORDERRESPONSE']._serialized_end=2309
-  _globals['_REPLAYEVENTSREQUEST']._serialized_start=2311
-  _globals['_REPLAYEVENTSREQUEST']._serialized_end=2411
-  _globals['_REPLAYEVENTSRESPONSE']._serialized_start=2413
-  _globals['_REPLAYEVENTSRESPONSE']._serialized_end=2471
-  _globals['_ORDERSERVICE']._serialized_start=2474
-  _globals['_ORDERSERVICE']._serialized_end=4018
+  _globals['_ORDERSERVICE'].methods_by_name['ListAuditEvents']._loaded_options = None
+  _globals['_ORDERSERVICE'].methods_by_name['ListAuditEvents']._serialized_options = b'\220\002\001\232\270\030\023\010\003\022\005admin*\002\010\0020\0028\001P\001\202\323\344\223\002 \022\036/v1/services/order/auditEvents'
+  _globals['_CREATEORDERREQUEST']._serialized_start=318
+  _globals['_CREATEORDERREQUEST']._serialized_end=1239
+  _globals['_CREATEORDERRESPONSE']._serialized_start=1241
+  _globals['_CREATEORDERRESPONSE']._serialized_end=1299
+  _globals['_GETORDERREQUEST']._serialized_start=1301
+  _globals['_GETORDERREQUEST']._serialized_end=1350
+  _globals['_GETORDERRESPONSE']._serialized_start=1352
+  _globals['_GETORDERRESPONSE']._serialized_end=1407
+  _globals['_LISTORDERSREQUEST']._serialized_start=1410
+  _globals['_LISTORDERSREQUEST']._serialized_end=1583
+  _globals['_LISTORDERSRESPONSE']._serialized_start=1585
+  _globals['_LISTORDERSRESPONSE']._serialized_end=1668
+  _globals['_CANCELORDERREQUEST']._serialized_start=1670
+  _globals['_CANCELORDERREQUEST']._serialized_end=1722
+  _globals['_CANCELORDERRESPONSE']._serialized_start=1724
+  _globals['_CANCELORDERRESPONSE']._serialized_end=1782
+  _globals['_SHIPORDERREQUEST']._serialized_start=1784
+  _globals['_SHIPORDERREQUEST']._serialized_end=1834
+  _globals['_SHIPORDERRESPONSE']._serialized_start=1836
+  _globals['_SHIPORDERRESPONSE']._serialized_end=1892
+  _globals['_MARKDELIVEREDREQUEST']._serialized_start=1894
+  _globals['_MARKDELIVEREDREQUEST']._serialized_end=1948
+  _globals['_MARKDELIVEREDRESPONSE']._serialized_start=1950
+  _globals['_MARKDELIVEREDRESPONSE']._serialized_end=2010
+  _globals['_LISTORDEREVENTSREQUEST']._serialized_start=2012
+  _globals['_LISTORDEREVENTSREQUEST']._serialized_end=2128
+  _globals['_LISTORDEREVENTSRESPONSE']._serialized_start=2130
+  _globals['_LISTORDEREVENTSRESPONSE']._serialized_end=2223
+  _globals['_WATCHORDERREQUEST']._serialized_start=2225
+  _globals['_WATCHORDERREQUEST']._serialized_end=2276
+  _globals['_WATCHORDERRESPONSE']._serialized_start=2278
+  _globals['_WATCHORDERRESPONSE']._serialized_end=2335
+  _globals['_REPLAYEVENTSREQUEST']._serialized_start=2337
+  _globals['_REPLAYEVENTSREQUEST']._serialized_end=2437
+  _globals['_REPLAYEVENTSRESPONSE']._serialized_start=2439
+  _globals['_REPLAYEVENTSRESPONSE']._serialized_end=2497
+  _globals['_LISTAUDITEVENTSREQUEST']._serialized_start=2499
+  _globals['_LISTAUDITEVENTSREQUEST']._serialized_end=2626
+  _globals['_LISTAUDITEVENTSRESPONSE']._serialized_start=2628
+  _globals['_LISTAUDITEVENTSRESPONSE']._serialized_end=2726
+  _globals['_ORDERSERVICE']._serialized_start=2729
+  _globals['_ORDERSERVICE']._serialized_end=4444
 # @@protoc_insertion_point(module_scope)

@@ -81,6 +81,11 @@ class OrderServiceStub(object):
                 request_serializer=souk_dot_order_dot_v1_dot_order__service__pb2.ReplayEventsRequest.SerializeToString,
                 response_deserializer=souk_dot_order_dot_v1_dot_order__service__pb2.ReplayEventsResponse.FromString,
                 _registered_method=True)
+        self.ListAuditEvents = channel.unary_unary(
+                '/souk.order.v1.OrderService/ListAuditEvents',
+                request_serializer=souk_dot_order_dot_v1_dot_order__service__pb2.ListAuditEventsRequest.SerializeToString,
+                response_deserializer=souk_dot_order_dot_v1_dot_order__service__pb2.ListAuditEventsResponse.FromString,
+                _registered_method=True)
 
 
 class OrderServiceServicer(object):
@@ -158,6 +163,13 @@ class OrderServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListAuditEvents(self, request, context):
+        """Lists what this service's audit log tells, the newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_OrderServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -205,6 +217,11 @@ def add_OrderServiceServicer_to_server(servicer, server):
                     servicer.ReplayEvents,
                     request_deserializer=souk_dot_order_dot_v1_dot_order__service__pb2.ReplayEventsRequest.FromString,
                     response_serializer=souk_dot_order_dot_v1_dot_order__service__pb2.ReplayEventsResponse.SerializeToString,
+            ),
+            'ListAuditEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAuditEvents,
+                    request_deserializer=souk_dot_order_dot_v1_dot_order__service__pb2.ListAuditEventsRequest.FromString,
+                    response_serializer=souk_dot_order_dot_v1_dot_order__service__pb2.ListAuditEventsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -452,6 +469,33 @@ class OrderService(object):
             '/souk.order.v1.OrderService/ReplayEvents',
             souk_dot_order_dot_v1_dot_order__service__pb2.ReplayEventsRequest.SerializeToString,
             souk_dot_order_dot_v1_dot_order__service__pb2.ReplayEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAuditEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/souk.order.v1.OrderService/ListAuditEvents',
+            souk_dot_order_dot_v1_dot_order__service__pb2.ListAuditEventsRequest.SerializeToString,
+            souk_dot_order_dot_v1_dot_order__service__pb2.ListAuditEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

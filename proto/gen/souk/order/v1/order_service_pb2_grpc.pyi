@@ -64,6 +64,8 @@ class OrderServiceStub:
     that may have missed some; or those with certain ids, to consumers that
     believe nobody but this service.
     """
+    ListAuditEvents: _grpc.UnaryUnaryMultiCallable[_order_service_pb2.ListAuditEventsRequest, _order_service_pb2.ListAuditEventsResponse]
+    """Lists what this service's audit log tells, the newest first."""
 
 @_typing.type_check_only
 class OrderServiceAsyncStub(OrderServiceStub):
@@ -101,6 +103,8 @@ class OrderServiceAsyncStub(OrderServiceStub):
     that may have missed some; or those with certain ids, to consumers that
     believe nobody but this service.
     """
+    ListAuditEvents: _aio.UnaryUnaryMultiCallable[_order_service_pb2.ListAuditEventsRequest, _order_service_pb2.ListAuditEventsResponse]  # type: ignore[assignment]
+    """Lists what this service's audit log tells, the newest first."""
 
 class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
     """Takes orders and sees them through: stock is reserved, payment authorized,
@@ -189,5 +193,13 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         that may have missed some; or those with certain ids, to consumers that
         believe nobody but this service.
         """
+
+    @_abc_1.abstractmethod
+    def ListAuditEvents(
+        self,
+        request: _order_service_pb2.ListAuditEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_order_service_pb2.ListAuditEventsResponse, _abc.Awaitable[_order_service_pb2.ListAuditEventsResponse]]:
+        """Lists what this service's audit log tells, the newest first."""
 
 def add_OrderServiceServicer_to_server(servicer: OrderServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -27,12 +27,13 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from google.type import money_pb2 as google_dot_type_dot_money__pb2
+from souk.mesh.v1 import audit_pb2 as souk_dot_mesh_dot_v1_dot_audit__pb2
 from souk.mesh.v1 import policy_pb2 as souk_dot_mesh_dot_v1_dot_policy__pb2
 from souk.payment.v1 import discrepancy_pb2 as souk_dot_payment_dot_v1_dot_discrepancy__pb2
 from souk.payment.v1 import payment_pb2 as souk_dot_payment_dot_v1_dot_payment__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%souk/payment/v1/payment_service.proto\x12\x0fsouk.payment.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/type/money.proto\x1a\x19souk/mesh/v1/policy.proto\x1a!souk/payment/v1/discrepancy.proto\x1a\x1dsouk/payment/v1/payment.proto\"\xdb\x03\n\x10\x41uthorizeRequest\x12\"\n\nrequest_id\x18\x01 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x1e\n\x08order_id\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\x12\x1d\n\x07user_id\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\x12\x9f\x02\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x12.google.type.MoneyB\xfa\x01\xe2\x41\x01\x02\xbaH\xf2\x01\xba\x01\xeb\x01\n\x0c\x61mount.valid\x12Imust be more than zero, in a currency of three capital letters (ISO 4217)\x1a\x8f\x01this.currency_code.matches(\'^[A-Z]{3}$\') && this.units >= 0 && this.nanos >= 0 && this.nanos <= 999999999 && (this.units > 0 || this.nanos > 0)\xc8\x01\x01\x12\x42\n\rpayment_token\x18\x05 \x01(\tB+\x80\x01\x01\xe2\x41\x01\x02\xbaH!r\x1f\x10\x01\x18\x80\x01\x32\x18^[A-Za-z][A-Za-z0-9_-]*$\">\n\x11\x41uthorizeResponse\x12)\n\x07payment\x18\x01 \x01(\x0b\x32\x18.souk.payment.v1.Payment\"V\n\x0e\x43\x61ptureRequest\x12\"\n\nrequest_id\x18\x01 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12 \n\npayment_id\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\"<\n\x0f\x43\x61ptureResponse\x12)\n\x07payment\x18\x01 \x01(\x0b\x32\x18.souk.payment.v1.Payment\"Q\n\x0bVoidRequest\x12\"\n\nrequest_id\x18\x01 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x1e\n\x08order_id\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\"9\n\x0cVoidResponse\x12)\n\x07payment\x18\x01 \x01(\x0b\x32\x18.souk.payment.v1.Payment\"\xf0\x02\n\rRefundRequest\x12\"\n\nrequest_id\x18\x01 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12 \n\npayment_id\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\x12\x98\x02\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x12.google.type.MoneyB\xf3\x01\xbaH\xef\x01\xba\x01\xeb\x01\n\x0c\x61mount.valid\x12Imust be more than zero, in a currency of three capital letters (ISO 4217)\x1a\x8f\x01this.currency_code.matches(\'^[A-Z]{3}$\') && this.units >= 0 && this.nanos >= 0 && this.nanos <= 999999999 && (this.units > 0 || this.nanos > 0)\";\n\x0eRefundResponse\x12)\n\x07payment\x18\x01 \x01(\x0b\x32\x18.souk.payment.v1.Payment\"5\n\x11GetPaymentRequest\x12 \n\npayment_id\x18\x01 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\"?\n\x12GetPaymentResponse\x12)\n\x07payment\x18\x01 \x01(\x0b\x32\x18.souk.payment.v1.Payment\"q\n\x13ListPaymentsRequest\x12\x1e\n\x08order_id\x18\x01 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\x12\x1c\n\tpage_size\x18\x02 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"[\n\x14ListPaymentsResponse\x12*\n\x08payments\x18\x01 \x03(\x0b\x32\x18.souk.payment.v1.Payment\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xcc\x01\n\x1aHandleProviderEventRequest\x12 \n\x08\x65vent_id\x18\x01 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12 \n\npayment_id\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\x12\x39\n\tsend_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\x12/\n\tsignature\x18\x04 \x01(\tB\x1c\x80\x01\x01\xe2\x41\x01\x02\xbaH\x12r\x10\x32\x0e^[0-9a-f]{64}$\"\x1d\n\x1bHandleProviderEventResponse\"\x1a\n\x18ReconcilePaymentsRequest\"{\n\x19ReconcilePaymentsResponse\x12\x17\n\x0foperation_count\x18\x01 \x01(\x05\x12\x19\n\x11\x64iscrepancy_count\x18\x02 \x01(\x05\x12\x16\n\x0erepaired_count\x18\x03 \x01(\x05\x12\x12\n\nopen_count\x18\x04 \x01(\x05\"m\n\x18ListDiscrepanciesRequest\x12\x1c\n\tpage_size\x18\x01 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\x12\x15\n\rshow_resolved\x18\x03 \x01(\x08\"i\n\x19ListDiscrepanciesResponse\x12\x33\n\rdiscrepancies\x18\x01 \x03(\x0b\x32\x1c.souk.payment.v1.Discrepancy\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xd6\n\n\x0ePaymentService\x12y\n\tAuthorize\x12!.souk.payment.v1.AuthorizeRequest\x1a\".souk.payment.v1.AuthorizeResponse\"%\x90\x02\x02\x9a\xb8\x18\x1e\x08\x04\x1a\x05order*\x02\x08\x04\x38\x03\x42\r\t\x9a\x99\x99\x99\x99\xf9X@\x12\x02\x08\x01\x12s\n\x07\x43\x61pture\x12\x1f.souk.payment.v1.CaptureRequest\x1a .souk.payment.v1.CaptureResponse\"%\x90\x02\x02\x9a\xb8\x18\x1e\x08\x04\x1a\x05order*\x02\x08\x04\x38\x03\x42\r\t\x9a\x99\x99\x99\x99\xf9X@\x12\x02\x08\x01\x12[\n\x04Void\x12\x1c.souk.payment.v1.VoidRequest\x1a\x1d.souk.payment.v1.VoidResponse\"\x16\x90\x02\x02\x9a\xb8\x18\x0f\x08\x04\x1a\x05order*\x02\x08\x04\x38\x03\x12\xa7\x01\n\x06Refund\x12\x1e.souk.payment.v1.RefundRequest\x1a\x1f.souk.payment.v1.RefundResponse\"\\\x90\x02\x02\x9a\xb8\x18!\x08\x03\x12\x05\x61\x64min\x12\x07support\x1a\x05order*\x02\x08\x04\x30\x03\x38\x03\x82\xd3\xe4\x93\x02.\" /v1/payments/{payment_id}:refund:\x01*b\x07payment\x12\xa4\x01\n\nGetPayment\x12\".souk.payment.v1.GetPaymentRequest\x1a#.souk.payment.v1.GetPaymentResponse\"M\x90\x02\x01\x9a\xb8\x18\x1c\x08\x02\"\x12\x10\x01\x1a\x05\x61\x64min\x1a\x07support*\x02\x08\x01\x30\x02\x82\xd3\xe4\x93\x02$\x12\x19/v1/payments/{payment_id}b\x07payment\x12\xa6\x01\n\x0cListPayments\x12$.souk.payment.v1.ListPaymentsRequest\x1a%.souk.payment.v1.ListPaymentsResponse\"I\x90\x02\x01\x9a\xb8\x18\x1c\x08\x02\"\x12\x10\x01\x1a\x05\x61\x64min\x1a\x07support*\x02\x08\x02\x30\x02\x82\xd3\xe4\x93\x02 \x12\x1e/v1/orders/{order_id}/payments\x12\xb0\x01\n\x13HandleProviderEvent\x12+.souk.payment.v1.HandleProviderEventRequest\x1a,.souk.payment.v1.HandleProviderEventResponse\">\x90\x02\x02\x9a\xb8\x18\x12\x08\x01*\x02\x08\x04\x30\x03J\x08\x65vent_id\x82\xd3\xe4\x93\x02\x1f\"\x1a/v1/payments:providerEvent:\x01*\x12\xa2\x01\n\x11ReconcilePayments\x12).souk.payment.v1.ReconcilePaymentsRequest\x1a*.souk.payment.v1.ReconcilePaymentsResponse\"6\x9a\xb8\x18\x11\x08\x03\x12\x05\x61\x64min*\x02\x08<0\x03\x38\x01\x82\xd3\xe4\x93\x02\x1b\"\x16/v1/payments:reconcile:\x01*\x12\xa4\x01\n\x11ListDiscrepancies\x12).souk.payment.v1.ListDiscrepanciesRequest\x1a*.souk.payment.v1.ListDiscrepanciesResponse\"8\x90\x02\x01\x9a\xb8\x18\x18\x08\x03\x12\x05\x61\x64min\x12\x07support*\x02\x08\x02\x30\x02\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/discrepanciesb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%souk/payment/v1/payment_service.proto\x12\x0fsouk.payment.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/type/money.proto\x1a\x18souk/mesh/v1/audit.proto\x1a\x19souk/mesh/v1/policy.proto\x1a!souk/payment/v1/discrepancy.proto\x1a\x1dsouk/payment/v1/payment.proto\"\xdb\x03\n\x10\x41uthorizeRequest\x12\"\n\nrequest_id\x18\x01 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x1e\n\x08order_id\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\x12\x1d\n\x07user_id\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\x12\x9f\x02\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x12.google.type.MoneyB\xfa\x01\xe2\x41\x01\x02\xbaH\xf2\x01\xba\x01\xeb\x01\n\x0c\x61mount.valid\x12Imust be more than zero, in a currency of three capital letters (ISO 4217)\x1a\x8f\x01this.currency_code.matches(\'^[A-Z]{3}$\') && this.units >= 0 && this.nanos >= 0 && this.nanos <= 999999999 && (this.units > 0 || this.nanos > 0)\xc8\x01\x01\x12\x42\n\rpayment_token\x18\x05 \x01(\tB+\x80\x01\x01\xe2\x41\x01\x02\xbaH!r\x1f\x10\x01\x18\x80\x01\x32\x18^[A-Za-z][A-Za-z0-9_-]*$\">\n\x11\x41uthorizeResponse\x12)\n\x07payment\x18\x01 \x01(\x0b\x32\x18.souk.payment.v1.Payment\"V\n\x0e\x43\x61ptureRequest\x12\"\n\nrequest_id\x18\x01 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12 \n\npayment_id\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\"<\n\x0f\x43\x61ptureResponse\x12)\n\x07payment\x18\x01 \x01(\x0b\x32\x18.souk.payment.v1.Payment\"Q\n\x0bVoidRequest\x12\"\n\nrequest_id\x18\x01 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x1e\n\x08order_id\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\"9\n\x0cVoidResponse\x12)\n\x07payment\x18\x01 \x01(\x0b\x32\x18.souk.payment.v1.Payment\"\xf0\x02\n\rRefundRequest\x12\"\n\nrequest_id\x18\x01 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12 \n\npayment_id\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\x12\x98\x02\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x12.google.type.MoneyB\xf3\x01\xbaH\xef\x01\xba\x01\xeb\x01\n\x0c\x61mount.valid\x12Imust be more than zero, in a currency of three capital letters (ISO 4217)\x1a\x8f\x01this.currency_code.matches(\'^[A-Z]{3}$\') && this.units >= 0 && this.nanos >= 0 && this.nanos <= 999999999 && (this.units > 0 || this.nanos > 0)\";\n\x0eRefundResponse\x12)\n\x07payment\x18\x01 \x01(\x0b\x32\x18.souk.payment.v1.Payment\"5\n\x11GetPaymentRequest\x12 \n\npayment_id\x18\x01 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\"?\n\x12GetPaymentResponse\x12)\n\x07payment\x18\x01 \x01(\x0b\x32\x18.souk.payment.v1.Payment\"q\n\x13ListPaymentsRequest\x12\x1e\n\x08order_id\x18\x01 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\x12\x1c\n\tpage_size\x18\x02 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"[\n\x14ListPaymentsResponse\x12*\n\x08payments\x18\x01 \x03(\x0b\x32\x18.souk.payment.v1.Payment\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xcc\x01\n\x1aHandleProviderEventRequest\x12 \n\x08\x65vent_id\x18\x01 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12 \n\npayment_id\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\x12\x39\n\tsend_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\x12/\n\tsignature\x18\x04 \x01(\tB\x1c\x80\x01\x01\xe2\x41\x01\x02\xbaH\x12r\x10\x32\x0e^[0-9a-f]{64}$\"\x1d\n\x1bHandleProviderEventResponse\"\x1a\n\x18ReconcilePaymentsRequest\"{\n\x19ReconcilePaymentsResponse\x12\x17\n\x0foperation_count\x18\x01 \x01(\x05\x12\x19\n\x11\x64iscrepancy_count\x18\x02 \x01(\x05\x12\x16\n\x0erepaired_count\x18\x03 \x01(\x05\x12\x12\n\nopen_count\x18\x04 \x01(\x05\"m\n\x18ListDiscrepanciesRequest\x12\x1c\n\tpage_size\x18\x01 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\x12\x15\n\rshow_resolved\x18\x03 \x01(\x08\"i\n\x19ListDiscrepanciesResponse\x12\x33\n\rdiscrepancies\x18\x01 \x03(\x0b\x32\x1c.souk.payment.v1.Discrepancy\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x7f\n\x16ListAuditEventsRequest\x12\x1c\n\tpage_size\x18\x01 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12)\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x19.souk.mesh.v1.AuditFilter\"b\n\x17ListAuditEventsResponse\x12.\n\x0c\x61udit_events\x18\x01 \x03(\x0b\x32\x18.souk.mesh.v1.AuditEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\x85\x0c\n\x0ePaymentService\x12y\n\tAuthorize\x12!.souk.payment.v1.AuthorizeRequest\x1a\".souk.payment.v1.AuthorizeResponse\"%\x90\x02\x02\x9a\xb8\x18\x1e\x08\x04\x1a\x05order*\x02\x08\x04\x38\x03\x42\r\t\x9a\x99\x99\x99\x99\xf9X@\x12\x02\x08\x01\x12s\n\x07\x43\x61pture\x12\x1f.souk.payment.v1.CaptureRequest\x1a .souk.payment.v1.CaptureResponse\"%\x90\x02\x02\x9a\xb8\x18\x1e\x08\x04\x1a\x05order*\x02\x08\x04\x38\x03\x42\r\t\x9a\x99\x99\x99\x99\xf9X@\x12\x02\x08\x01\x12[\n\x04Void\x12\x1c.souk.payment.v1.VoidRequest\x1a\x1d.souk.payment.v1.VoidResponse\"\x16\x90\x02\x02\x9a\xb8\x18\x0f\x08\x04\x1a\x05order*\x02\x08\x04\x38\x03\x12\xa9\x01\n\x06Refund\x12\x1e.souk.payment.v1.RefundRequest\x1a\x1f.souk.payment.v1.RefundResponse\"^\x90\x02\x02\x9a\xb8\x18#\x08\x03\x12\x05\x61\x64min\x12\x07support\x1a\x05order*\x02\x08\x04\x30\x03\x38\x03P\x01\x82\xd3\xe4\x93\x02.\" /v1/payments/{payment_id}:refund:\x01*b\x07payment\x12\xa4\x01\n\nGetPayment\x12\".souk.payment.v1.GetPaymentRequest\x1a#.souk.payment.v1.GetPaymentResponse\"M\x90\x02\x01\x9a\xb8\x18\x1c\x08\x02\"\x12\x10\x01\x1a\x05\x61\x64min\x1a\x07support*\x02\x08\x01\x30\x02\x82\xd3\xe4\x93\x02$\x12\x19/v1/payments/{payment_id}b\x07payment\x12\xa6\x01\n\x0cListPayments\x12$.souk.payment.v1.ListPaymentsRequest\x1a%.souk.payment.v1.ListPaymentsResponse\"I\x90\x02\x01\x9a\xb8\x18\x1c\x08\x02\"\x12\x10\x01\x1a\x05\x61\x64min\x1a\x07support*\x02\x08\x02\x30\x02\x82\xd3\xe4\x93\x02 \x12\x1e/v1/orders/{order_id}/payments\x12\xb0\x01\n\x13HandleProviderEvent\x12+.souk.payment.v1.HandleProviderEventRequest\x1a,.souk.payment.v1.HandleProviderEventResponse\">\x90\x02\x02\x9a\xb8\x18\x12\x08\x01*\x02\x08\x04\x30\x03J\x08\x65vent_id\x82\xd3\xe4\x93\x02\x1f\"\x1a/v1/payments:providerEvent:\x01*\x12\xa4\x01\n\x11ReconcilePayments\x12).souk.payment.v1.ReconcilePaymentsRequest\x1a*.souk.payment.v1.ReconcilePaymentsResponse\"8\x9a\xb8\x18\x13\x08\x03\x12\x05\x61\x64min*\x02\x08<0\x03\x38\x01P\x01\x82\xd3\xe4\x93\x02\x1b\"\x16/v1/payments:reconcile:\x01*\x12\xa4\x01\n\x11ListDiscrepancies\x12).souk.payment.v1.ListDiscrepanciesRequest\x1a*.souk.payment.v1.ListDiscrepanciesResponse\"8\x90\x02\x01\x9a\xb8\x18\x18\x08\x03\x12\x05\x61\x64min\x12\x07support*\x02\x08\x02\x30\x02\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/discrepancies\x12\xa8\x01\n\x0fListAuditEvents\x12\'.souk.payment.v1.ListAuditEventsRequest\x1a(.souk.payment.v1.ListAuditEventsResponse\"B\x90\x02\x01\x9a\xb8\x18\x13\x08\x03\x12\x05\x61\x64min*\x02\x08\x02\x30\x02\x38\x01P\x01\x82\xd3\xe4\x93\x02\"\x12 /v1/services/payment/auditEventsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -83,6 +84,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTDISCREPANCIESREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\006\032\004\030d(\000'
   _globals['_LISTDISCREPANCIESREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTDISCREPANCIESREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\004'
+  _globals['_LISTAUDITEVENTSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTAUDITEVENTSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\006\032\004\030d(\000'
+  _globals['_LISTAUDITEVENTSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTAUDITEVENTSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\010'
   _globals['_PAYMENTSERVICE'].methods_by_name['Authorize']._loaded_options = None
   _globals['_PAYMENTSERVICE'].methods_by_name['Authorize']._serialized_options = b'\220\002\002\232\270\030\036\010\004\032\005order*\002\010\0048\003B\r\t\232\231\231\231\231\371X@\022\002\010\001'
   _globals['_PAYMENTSERVICE'].methods_by_name['Capture']._loaded_options = None
@@ -90,7 +95,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PAYMENTSERVICE'].methods_by_name['Void']._loaded_options = None
   _globals['_PAYMENTSERVICE'].methods_by_name['Void']._serialized_options = b'\220\002\002\232\270\030\017\010\004\032\005order*\002\010\0048\003'
   _globals['_PAYMENTSERVICE'].methods_by_name['Refund']._loaded_options = None
-  _globals['_PAYMENTSERVICE'].methods_by_name['Refund']._serialized_options = b'\220\002\002\232\270\030!\010\003\022\005admin\022\007support\032\005order*\002\010\0040\0038\003\202\323\344\223\002.\" /v1/payments/{payment_id}:refund:\001*b\007payment'
+  _globals['_PAYMENTSERVICE'].methods_by_name['Refund']._serialized_options = b'\220\002\002\232\270\030#\010\003\022\005admin\022\007support\032\005order*\002\010\0040\0038\003P\001\202\323\344\223\002.\" /v1/payments/{payment_id}:refund:\001*b\007payment'
   _globals['_PAYMENTSERVICE'].methods_by_name['GetPayment']._loaded_options = None
   _globals['_PAYMENTSERVICE'].methods_by_name['GetPayment']._serialized_options = b'\220\002\001\232\270\030\034\010\002\"\022\020\001\032\005admin\032\007support*\002\010\0010\002\202\323\344\223\002$\022\031/v1/payments/{payment_id}b\007payment'
   _globals['_PAYMENTSERVICE'].methods_by_name['ListPayments']._loaded_options = None
@@ -98,45 +103,51 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PAYMENTSERVICE'].methods_by_name['HandleProviderEvent']._loaded_options = None
   _globals['_PAYMENTSERVICE'].methods_by_name['HandleProviderEvent']._serialized_options = b'\220\002\002\232\270\030\022\010\001*\002\010\0040\003J\010event_id\202\323\344\223\002\037\"\032/v1/payments:providerEvent:\001*'
   _globals['_PAYMENTSERVICE'].methods_by_name['ReconcilePayments']._loaded_options = None
-  _globals['_PAYMENTSERVICE'].methods_by_name['ReconcilePayments']._serialized_options = b'\232\270\030\021\010\003\022\005admin*\002\010<0\0038\001\202\323\344\223\002\033\"\026/v1/payments:reconcile:\001*'
+  _globals['_PAYMENTSERVICE'].methods_by_name['ReconcilePayments']._serialized_options = b'\232\270\030\023\010\003\022\005admin*\002\010<0\0038\001P\001\202\323\344\223\002\033\"\026/v1/payments:reconcile:\001*'
   _globals['_PAYMENTSERVICE'].methods_by_name['ListDiscrepancies']._loaded_options = None
   _globals['_PAYMENTSERVICE'].methods_by_name['ListDiscrepancies']._serialized_options = b'\220\002\001\232\270\030\030\010\003\022\005admin\022\007support*\002\010\0020\002\202\323\344\223\002\023\022\021/v1/discrepancies'
-  _globals['_AUTHORIZEREQUEST']._serialized_start=302
-  _globals['_AUTHORIZEREQUEST']._serialized_end=777
-  _globals['_AUTHORIZERESPONSE']._serialized_start=779
-  _globals['_AUTHORIZERESPONSE']._serialized_end=841
-  _globals['_CAPTUREREQUEST']._serialized_start=843
-  _globals['_CAPTUREREQUEST']._serialized_end=929
-  _globals['_CAPTURERESPONSE']._serialized_start=931
-  _globals['_CAPTURERESPONSE']._serialized_end=991
-  _globals['_VOIDREQUEST']._serialized_start=993
-  _globals['_VOIDREQUEST']._serialized_end=1074
-  _globals['_VOIDRESPONSE']._serialized_start=1076
-  _globals['_VOIDRESPONSE']._serialized_end=1133
-  _globals['_REFUNDREQUEST']._serialized_start=1136
-  _globals['_REFUNDREQUEST']._serialized_end=1504
-  _globals['_REFUNDRESPONSE']._serialized_start=1506
-  _globals['_REFUNDRESPONSE']._serialized_end=1565
-  _globals['_GETPAYMENTREQUEST']._serialized_start=1567
-  _globals['_GETPAYMENTREQUEST']._serialized_end=1620
-  _globals['_GETPAYMENTRESPONSE']._serialized_start=1622
-  _globals['_GETPAYMENTRESPONSE']._serialized_end=1685
-  _globals['_LISTPAYMENTSREQUEST']._serialized_start=1687
-  _globals['_LISTPAYMENTSREQUEST']._serialized_end=1800
-  _globals['_LISTPAYMENTSRESPONSE']._serialized_start=1802
-  _globals['_LISTPAYMENTSRESPONSE']._serialized_end=1893
-  _globals['_HANDLEPROVIDEREVENTREQUEST']._serialized_start=1896
-  _globals['_HANDLEPROVIDEREVENTREQUEST']._serialized_end=2100
-  _globals['_HANDLEPROVIDEREVENTRESPONSE']._serialized_start=2102
-  _globals['_HANDLEPROVIDEREVENTRESPONSE']._serialized_end=2131
-  _globals['_RECONCILEPAYMENTSREQUEST']._serialized_start=2133
-  _globals['_RECONCILEPAYMENTSREQUEST']._serialized_end=2159
-  _globals['_RECONCILEPAYMENTSRESPONSE']._serialized_start=2161
-  _globals['_RECONCILEPAYMENTSRESPONSE']._serialized_end=2284
-  _globals['_LISTDISCREPANCIESREQUEST']._serialized_start=2286
-  _globals['_LISTDISCREPANCIESREQUEST']._serialized_end=2395
-  _globals['_LISTDISCREPANCIESRESPONSE']._serialized_start=2397
-  _globals['_LISTDISCREPANCIESRESPONSE']._serialized_end=2502
-  _globals['_PAYMENTSERVICE']._serialized_start=2505
-  _globals['_PAYMENTSERVICE']._serialized_end=3871
+  _globals['_PAYMENTSERVICE'].methods_by_name['ListAuditEvents']._loaded_options = None
+  _globals['_PAYMENTSERVICE'].methods_by_name['ListAuditEvents']._serialized_options = b'\220\002\001\232\270\030\023\010\003\022\005admin*\002\010\0020\0028\001P\001\202\323\344\223\002\"\022 /v1/services/payment/auditEvents'
+  _globals['_AUTHORIZEREQUEST']._serialized_start=328
+  _globals['_AUTHORIZEREQUEST']._serialized_end=803
+  _globals['_AUTHORIZERESPONSE']._serialized_start=805
+  _globals['_AUTHORIZERESPONSE']._serialized_end=867
+  _globals['_CAPTUREREQUEST']._serialized_start=869
+  _globals['_CAPTUREREQUEST']._serialized_end=955
+  _globals['_CAPTURERESPONSE']._serialized_start=957
+  _globals['_CAPTURERESPONSE']._serialized_end=1017
+  _globals['_VOIDREQUEST']._serialized_start=1019
+  _globals['_VOIDREQUEST']._serialized_end=1100
+  _globals['_VOIDRESPONSE']._serialized_start=1102
+  _globals['_VOIDRESPONSE']._serialized_end=1159
+  _globals['_REFUNDREQUEST']._serialized_start=1162
+  _globals['_REFUNDREQUEST']._serialized_end=1530
+  _globals['_REFUNDRESPONSE']._serialized_start=1532
+  _globals['_REFUNDRESPONSE']._serialized_end=1591
+  _globals['_GETPAYMENTREQUEST']._serialized_start=1593
+  _globals['_GETPAYMENTREQUEST']._serialized_end=1646
+  _globals['_GETPAYMENTRESPONSE']._serialized_start=1648
+  _globals['_GETPAYMENTRESPONSE']._serialized_end=1711
+  _globals['_LISTPAYMENTSREQUEST']._serialized_start=1713
+  _globals['_LISTPAYMENTSREQUEST']._serialized_end=1826
+  _globals['_LISTPAYMENTSRESPONSE']._serialized_start=1828
+  _globals['_LISTPAYMENTSRESPONSE']._serialized_end=1919
+  _globals['_HANDLEPROVIDEREVENTREQUEST']._serialized_start=1922
+  _globals['_HANDLEPROVIDEREVENTREQUEST']._serialized_end=2126
+  _globals['_HANDLEPROVIDEREVENTRESPONSE']._serialized_start=2128
+  _globals['_HANDLEPROVIDEREVENTRESPONSE']._serialized_end=2157
+  _globals['_RECONCILEPAYMENTSREQUEST']._serialized_start=2159
+  _globals['_RECONCILEPAYMENTSREQUEST']._serialized_end=2185
+  _globals['_RECONCILEPAYMENTSRESPONSE']._serialized_start=2187
+  _globals['_RECONCILEPAYMENTSRESPONSE']._serialized_end=2310
+  _globals['_LISTDISCREPANCIESREQUEST']._serialized_start=2312
+  _globals['_LISTDISCREPANCIESREQUEST']._serialized_end=2421
+  _globals['_LISTDISCREPANCIESRESPONSE']._serialized_start=2423
+  _globals['_LISTDISCREPANCIESRESPONSE']._serialized_end=2528
+  _globals['_LISTAUDITEVENTSREQUEST']._serialized_start=2530
+  _globals['_LISTAUDITEVENTSREQUEST']._serialized_end=2657
+  _globals['_LISTAUDITEVENTSRESPONSE']._serialized_start=2659
+  _globals['_LISTAUDITEVENTSRESPONSE']._serialized_end=2757
+  _globals['_PAYMENTSERVICE']._serialized_start=2760
+  _globals['_PAYMENTSERVICE']._serialized_end=4301
 # @@protoc_insertion_point(module_scope)

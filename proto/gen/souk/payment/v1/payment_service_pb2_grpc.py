@@ -81,6 +81,11 @@ class PaymentServiceStub(object):
                 request_serializer=souk_dot_payment_dot_v1_dot_payment__service__pb2.ListDiscrepanciesRequest.SerializeToString,
                 response_deserializer=souk_dot_payment_dot_v1_dot_payment__service__pb2.ListDiscrepanciesResponse.FromString,
                 _registered_method=True)
+        self.ListAuditEvents = channel.unary_unary(
+                '/souk.payment.v1.PaymentService/ListAuditEvents',
+                request_serializer=souk_dot_payment_dot_v1_dot_payment__service__pb2.ListAuditEventsRequest.SerializeToString,
+                response_deserializer=souk_dot_payment_dot_v1_dot_payment__service__pb2.ListAuditEventsResponse.FromString,
+                _registered_method=True)
 
 
 class PaymentServiceServicer(object):
@@ -157,6 +162,13 @@ class PaymentServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListAuditEvents(self, request, context):
+        """Lists what this service's audit log tells, the newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PaymentServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -204,6 +216,11 @@ def add_PaymentServiceServicer_to_server(servicer, server):
                     servicer.ListDiscrepancies,
                     request_deserializer=souk_dot_payment_dot_v1_dot_payment__service__pb2.ListDiscrepanciesRequest.FromString,
                     response_serializer=souk_dot_payment_dot_v1_dot_payment__service__pb2.ListDiscrepanciesResponse.SerializeToString,
+            ),
+            'ListAuditEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAuditEvents,
+                    request_deserializer=souk_dot_payment_dot_v1_dot_payment__service__pb2.ListAuditEventsRequest.FromString,
+                    response_serializer=souk_dot_payment_dot_v1_dot_payment__service__pb2.ListAuditEventsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -451,6 +468,33 @@ class PaymentService(object):
             '/souk.payment.v1.PaymentService/ListDiscrepancies',
             souk_dot_payment_dot_v1_dot_payment__service__pb2.ListDiscrepanciesRequest.SerializeToString,
             souk_dot_payment_dot_v1_dot_payment__service__pb2.ListDiscrepanciesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAuditEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/souk.payment.v1.PaymentService/ListAuditEvents',
+            souk_dot_payment_dot_v1_dot_payment__service__pb2.ListAuditEventsRequest.SerializeToString,
+            souk_dot_payment_dot_v1_dot_payment__service__pb2.ListAuditEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -63,6 +63,8 @@ class PaymentServiceStub:
     """
     ListDiscrepancies: _grpc.UnaryUnaryMultiCallable[_payment_service_pb2.ListDiscrepanciesRequest, _payment_service_pb2.ListDiscrepanciesResponse]
     """Lists what reconciliations have found, the newest first."""
+    ListAuditEvents: _grpc.UnaryUnaryMultiCallable[_payment_service_pb2.ListAuditEventsRequest, _payment_service_pb2.ListAuditEventsResponse]
+    """Lists what this service's audit log tells, the newest first."""
 
 @_typing.type_check_only
 class PaymentServiceAsyncStub(PaymentServiceStub):
@@ -99,6 +101,8 @@ class PaymentServiceAsyncStub(PaymentServiceStub):
     """
     ListDiscrepancies: _aio.UnaryUnaryMultiCallable[_payment_service_pb2.ListDiscrepanciesRequest, _payment_service_pb2.ListDiscrepanciesResponse]  # type: ignore[assignment]
     """Lists what reconciliations have found, the newest first."""
+    ListAuditEvents: _aio.UnaryUnaryMultiCallable[_payment_service_pb2.ListAuditEventsRequest, _payment_service_pb2.ListAuditEventsResponse]  # type: ignore[assignment]
+    """Lists what this service's audit log tells, the newest first."""
 
 class PaymentServiceServicer(metaclass=_abc_1.ABCMeta):
     """Pays for orders through a provider. A provider that does not answer leaves a
@@ -186,5 +190,13 @@ class PaymentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_payment_service_pb2.ListDiscrepanciesResponse, _abc.Awaitable[_payment_service_pb2.ListDiscrepanciesResponse]]:
         """Lists what reconciliations have found, the newest first."""
+
+    @_abc_1.abstractmethod
+    def ListAuditEvents(
+        self,
+        request: _payment_service_pb2.ListAuditEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_payment_service_pb2.ListAuditEventsResponse, _abc.Awaitable[_payment_service_pb2.ListAuditEventsResponse]]:
+        """Lists what this service's audit log tells, the newest first."""
 
 def add_PaymentServiceServicer_to_server(servicer: PaymentServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -25,6 +25,7 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
+from souk.mesh.v1 import audit_pb2 as souk_dot_mesh_dot_v1_dot_audit__pb2
 from souk.mesh.v1 import policy_pb2 as souk_dot_mesh_dot_v1_dot_policy__pb2
 from souk.notification.v1 import notification_pb2 as souk_dot_notification_dot_v1_dot_notification__pb2
 from souk.order.v1 import order_pb2 as souk_dot_order_dot_v1_dot_order__pb2
@@ -33,7 +34,7 @@ from souk.product.v1 import product_pb2 as souk_dot_product_dot_v1_dot_product__
 from souk.user.v1 import user_pb2 as souk_dot_user_dot_v1_dot_user__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+souk/storefront/v1/storefront_service.proto\x12\x12souk.storefront.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19souk/mesh/v1/policy.proto\x1a\'souk/notification/v1/notification.proto\x1a\x19souk/order/v1/order.proto\x1a\x1dsouk/payment/v1/payment.proto\x1a\x1dsouk/product/v1/product.proto\x1a\x17souk/user/v1/user.proto\"\x10\n\x0eGetHomeRequest\"\x9b\x01\n\x0fGetHomeResponse\x12.\n\x0cnew_products\x18\x01 \x03(\x0b\x32\x18.souk.product.v1.Product\x12-\n\x0b\x61lmost_gone\x18\x02 \x03(\x0b\x32\x18.souk.product.v1.Product\x12)\n\x07missing\x18\x03 \x03(\x0e\x32\x18.souk.storefront.v1.Part\"9\n\x15GetProductPageRequest\x12 \n\nproduct_id\x18\x01 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\"\xa2\x01\n\x16GetProductPageResponse\x12)\n\x07product\x18\x01 \x01(\x0b\x32\x18.souk.product.v1.Product\x12\x32\n\x10related_products\x18\x02 \x03(\x0b\x32\x18.souk.product.v1.Product\x12)\n\x07missing\x18\x03 \x03(\x0e\x32\x18.souk.storefront.v1.Part\"5\n\x13GetOrderPageRequest\x12\x1e\n\x08order_id\x18\x01 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\"\xa4\x02\n\x14GetOrderPageResponse\x12#\n\x05order\x18\x01 \x01(\x0b\x32\x14.souk.order.v1.Order\x12)\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x19.souk.order.v1.OrderEvent\x12*\n\x08payments\x18\x03 \x03(\x0b\x32\x18.souk.payment.v1.Payment\x12*\n\x08products\x18\x04 \x03(\x0b\x32\x18.souk.product.v1.Product\x12\x39\n\rnotifications\x18\x05 \x03(\x0b\x32\".souk.notification.v1.Notification\x12)\n\x07missing\x18\x06 \x03(\x0e\x32\x18.souk.storefront.v1.Part\"\x17\n\x15GetAccountPageRequest\"\xa8\x02\n\x16GetAccountPageResponse\x12 \n\x04user\x18\x01 \x01(\x0b\x32\x12.souk.user.v1.User\x12(\n\taddresses\x18\x02 \x03(\x0b\x32\x15.souk.user.v1.Address\x12$\n\x06orders\x18\x03 \x03(\x0b\x32\x14.souk.order.v1.Order\x12\x39\n\rnotifications\x18\x04 \x03(\x0b\x32\".souk.notification.v1.Notification\x12\x36\n\x0bpreferences\x18\x05 \x01(\x0b\x32!.souk.notification.v1.Preferences\x12)\n\x07missing\x18\x06 \x03(\x0e\x32\x18.souk.storefront.v1.Part*\xee\x01\n\x04Part\x12\x14\n\x10PART_UNSPECIFIED\x10\x00\x12\x15\n\x11PART_NEW_PRODUCTS\x10\x01\x12\x14\n\x10PART_ALMOST_GONE\x10\x02\x12\x19\n\x15PART_RELATED_PRODUCTS\x10\x03\x12\x0f\n\x0bPART_EVENTS\x10\x04\x12\x11\n\rPART_PAYMENTS\x10\x05\x12\x11\n\rPART_PRODUCTS\x10\x06\x12\x16\n\x12PART_NOTIFICATIONS\x10\x07\x12\x12\n\x0ePART_ADDRESSES\x10\x08\x12\x0f\n\x0bPART_ORDERS\x10\t\x12\x14\n\x10PART_PREFERENCES\x10\n2\xd1\x05\n\x11StorefrontService\x12\x91\x01\n\x07GetHome\x12\".souk.storefront.v1.GetHomeRequest\x1a#.souk.storefront.v1.GetHomeResponse\"=\x90\x02\x01\x9a\xb8\x18\x1b\x08\x01*\x02\x08\x02\x30\x02\x42\x11\t\x9a\x99\x99\x99\x99\xf9X@\x12\x06\x10\x80\xca\xb5\xee\x01\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/storefront/home\x12\xb7\x01\n\x0eGetProductPage\x12).souk.storefront.v1.GetProductPageRequest\x1a*.souk.storefront.v1.GetProductPageResponse\"N\x90\x02\x01\x9a\xb8\x18\x1b\x08\x01*\x02\x08\x02\x30\x02\x42\x11\t\x9a\x99\x99\x99\x99\xf9X@\x12\x06\x10\x80\xca\xb5\xee\x01\x82\xd3\xe4\x93\x02&\x12$/v1/storefront/products/{product_id}\x12\xc1\x01\n\x0cGetOrderPage\x12\'.souk.storefront.v1.GetOrderPageRequest\x1a(.souk.storefront.v1.GetOrderPageResponse\"^\x90\x02\x01\x9a\xb8\x18/\x08\x02\"\x12\x10\x01\x1a\x05\x61\x64min\x1a\x07support*\x02\x08\x02\x30\x02\x42\x11\t\x9a\x99\x99\x99\x99\xf9X@\x12\x06\x10\x80\xca\xb5\xee\x01\x82\xd3\xe4\x93\x02\"\x12 /v1/storefront/orders/{order_id}\x12\xa9\x01\n\x0eGetAccountPage\x12).souk.storefront.v1.GetAccountPageRequest\x1a*.souk.storefront.v1.GetAccountPageResponse\"@\x90\x02\x01\x9a\xb8\x18\x1b\x08\x02*\x02\x08\x02\x30\x02\x42\x11\t\x9a\x99\x99\x99\x99\xf9X@\x12\x06\x10\x80\xca\xb5\xee\x01\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/storefront/accountb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+souk/storefront/v1/storefront_service.proto\x12\x12souk.storefront.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x18souk/mesh/v1/audit.proto\x1a\x19souk/mesh/v1/policy.proto\x1a\'souk/notification/v1/notification.proto\x1a\x19souk/order/v1/order.proto\x1a\x1dsouk/payment/v1/payment.proto\x1a\x1dsouk/product/v1/product.proto\x1a\x17souk/user/v1/user.proto\"\x10\n\x0eGetHomeRequest\"\x9b\x01\n\x0fGetHomeResponse\x12.\n\x0cnew_products\x18\x01 \x03(\x0b\x32\x18.souk.product.v1.Product\x12-\n\x0b\x61lmost_gone\x18\x02 \x03(\x0b\x32\x18.souk.product.v1.Product\x12)\n\x07missing\x18\x03 \x03(\x0e\x32\x18.souk.storefront.v1.Part\"9\n\x15GetProductPageRequest\x12 \n\nproduct_id\x18\x01 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\"\xa2\x01\n\x16GetProductPageResponse\x12)\n\x07product\x18\x01 \x01(\x0b\x32\x18.souk.product.v1.Product\x12\x32\n\x10related_products\x18\x02 \x03(\x0b\x32\x18.souk.product.v1.Product\x12)\n\x07missing\x18\x03 \x03(\x0e\x32\x18.souk.storefront.v1.Part\"5\n\x13GetOrderPageRequest\x12\x1e\n\x08order_id\x18\x01 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01\"\xa4\x02\n\x14GetOrderPageResponse\x12#\n\x05order\x18\x01 \x01(\x0b\x32\x14.souk.order.v1.Order\x12)\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x19.souk.order.v1.OrderEvent\x12*\n\x08payments\x18\x03 \x03(\x0b\x32\x18.souk.payment.v1.Payment\x12*\n\x08products\x18\x04 \x03(\x0b\x32\x18.souk.product.v1.Product\x12\x39\n\rnotifications\x18\x05 \x03(\x0b\x32\".souk.notification.v1.Notification\x12)\n\x07missing\x18\x06 \x03(\x0e\x32\x18.souk.storefront.v1.Part\"\x17\n\x15GetAccountPageRequest\"\xa8\x02\n\x16GetAccountPageResponse\x12 \n\x04user\x18\x01 \x01(\x0b\x32\x12.souk.user.v1.User\x12(\n\taddresses\x18\x02 \x03(\x0b\x32\x15.souk.user.v1.Address\x12$\n\x06orders\x18\x03 \x03(\x0b\x32\x14.souk.order.v1.Order\x12\x39\n\rnotifications\x18\x04 \x03(\x0b\x32\".souk.notification.v1.Notification\x12\x36\n\x0bpreferences\x18\x05 \x01(\x0b\x32!.souk.notification.v1.Preferences\x12)\n\x07missing\x18\x06 \x03(\x0e\x32\x18.souk.storefront.v1.Part\"\x7f\n\x16ListAuditEventsRequest\x12\x1c\n\tpage_size\x18\x01 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12)\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x19.souk.mesh.v1.AuditFilter\"b\n\x17ListAuditEventsResponse\x12.\n\x0c\x61udit_events\x18\x01 \x03(\x0b\x32\x18.souk.mesh.v1.AuditEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\xee\x01\n\x04Part\x12\x14\n\x10PART_UNSPECIFIED\x10\x00\x12\x15\n\x11PART_NEW_PRODUCTS\x10\x01\x12\x14\n\x10PART_ALMOST_GONE\x10\x02\x12\x19\n\x15PART_RELATED_PRODUCTS\x10\x03\x12\x0f\n\x0bPART_EVENTS\x10\x04\x12\x11\n\rPART_PAYMENTS\x10\x05\x12\x11\n\rPART_PRODUCTS\x10\x06\x12\x16\n\x12PART_NOTIFICATIONS\x10\x07\x12\x12\n\x0ePART_ADDRESSES\x10\x08\x12\x0f\n\x0bPART_ORDERS\x10\t\x12\x14\n\x10PART_PREFERENCES\x10\n2\xfb\x06\n\x11StorefrontService\x12\x91\x01\n\x07GetHome\x12\".souk.storefront.v1.GetHomeRequest\x1a#.souk.storefront.v1.GetHomeResponse\"=\x90\x02\x01\x9a\xb8\x18\x1b\x08\x01*\x02\x08\x02\x30\x02\x42\x11\t\x9a\x99\x99\x99\x99\xf9X@\x12\x06\x10\x80\xca\xb5\xee\x01\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/storefront/home\x12\xb7\x01\n\x0eGetProductPage\x12).souk.storefront.v1.GetProductPageRequest\x1a*.souk.storefront.v1.GetProductPageResponse\"N\x90\x02\x01\x9a\xb8\x18\x1b\x08\x01*\x02\x08\x02\x30\x02\x42\x11\t\x9a\x99\x99\x99\x99\xf9X@\x12\x06\x10\x80\xca\xb5\xee\x01\x82\xd3\xe4\x93\x02&\x12$/v1/storefront/products/{product_id}\x12\xcd\x01\n\x0cGetOrderPage\x12\'.souk.storefront.v1.GetOrderPageRequest\x1a(.souk.storefront.v1.GetOrderPageResponse\"j\x90\x02\x01\x9a\xb8\x18;\x08\x02\"\x1e\x10\x01\x1a\x05\x61\x64min\x1a\x07support\x1a\nfulfilment*\x02\x08\x02\x30\x02\x42\x11\t\x9a\x99\x99\x99\x99\xf9X@\x12\x06\x10\x80\xca\xb5\xee\x01\x82\xd3\xe4\x93\x02\"\x12 /v1/storefront/orders/{order_id}\x12\xa9\x01\n\x0eGetAccountPage\x12).souk.storefront.v1.GetAccountPageRequest\x1a*.souk.storefront.v1.GetAccountPageResponse\"@\x90\x02\x01\x9a\xb8\x18\x1b\x08\x02*\x02\x08\x02\x30\x02\x42\x11\t\x9a\x99\x99\x99\x99\xf9X@\x12\x06\x10\x80\xca\xb5\xee\x01\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/storefront/account\x12\x9b\x01\n\x0fListAuditEvents\x12*.souk.storefront.v1.ListAuditEventsRequest\x1a+.souk.storefront.v1.ListAuditEventsResponse\"/\x90\x02\x01\x9a\xb8\x18\x11\x08\x03\x12\x05\x61\x64min*\x02\x08\x02\x30\x02\x38\x01\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/auditEventsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,32 +45,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETPRODUCTPAGEREQUEST'].fields_by_name['product_id']._serialized_options = b'\342A\001\002\272H\005r\003\260\001\001'
   _globals['_GETORDERPAGEREQUEST'].fields_by_name['order_id']._loaded_options = None
   _globals['_GETORDERPAGEREQUEST'].fields_by_name['order_id']._serialized_options = b'\342A\001\002\272H\005r\003\260\001\001'
+  _globals['_LISTAUDITEVENTSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTAUDITEVENTSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\006\032\004\030d(\000'
+  _globals['_LISTAUDITEVENTSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTAUDITEVENTSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\010'
   _globals['_STOREFRONTSERVICE'].methods_by_name['GetHome']._loaded_options = None
   _globals['_STOREFRONTSERVICE'].methods_by_name['GetHome']._serialized_options = b'\220\002\001\232\270\030\033\010\001*\002\010\0020\002B\021\t\232\231\231\231\231\371X@\022\006\020\200\312\265\356\001\202\323\344\223\002\025\022\023/v1/storefront/home'
   _globals['_STOREFRONTSERVICE'].methods_by_name['GetProductPage']._loaded_options = None
   _globals['_STOREFRONTSERVICE'].methods_by_name['GetProductPage']._serialized_options = b'\220\002\001\232\270\030\033\010\001*\002\010\0020\002B\021\t\232\231\231\231\231\371X@\022\006\020\200\312\265\356\001\202\323\344\223\002&\022$/v1/storefront/products/{product_id}'
   _globals['_STOREFRONTSERVICE'].methods_by_name['GetOrderPage']._loaded_options = None
-  _globals['_STOREFRONTSERVICE'].methods_by_name['GetOrderPage']._serialized_options = b'\220\002\001\232\270\030/\010\002\"\022\020\001\032\005admin\032\007support*\002\010\0020\002B\021\t\232\231\231\231\231\371X@\022\006\020\200\312\265\356\001\202\323\344\223\002\"\022 /v1/storefront/orders/{order_id}'
+  _globals['_STOREFRONTSERVICE'].methods_by_name['GetOrderPage']._serialized_options = b'\220\002\001\232\270\030;\010\002\"\036\020\001\032\005admin\032\007support\032\nfulfilment*\002\010\0020\002B\021\t\232\231\231\231\231\371X@\022\006\020\200\312\265\356\001\202\323\344\223\002\"\022 /v1/storefront/orders/{order_id}'
   _globals['_STOREFRONTSERVICE'].methods_by_name['GetAccountPage']._loaded_options = None
   _globals['_STOREFRONTSERVICE'].methods_by_name['GetAccountPage']._serialized_options = b'\220\002\001\232\270\030\033\010\002*\002\010\0020\002B\021\t\232\231\231\231\231\371X@\022\006\020\200\312\265\356\001\202\323\344\223\002\030\022\026/v1/storefront/account'
-  _globals['_PART']._serialized_start=1416
-  _globals['_PART']._serialized_end=1654
-  _globals['_GETHOMEREQUEST']._serialized_start=341
-  _globals['_GETHOMEREQUEST']._serialized_end=357
-  _globals['_GETHOMERESPONSE']._serialized_start=360
-  _globals['_GETHOMERESPONSE']._serialized_end=515
-  _globals['_GETPRODUCTPAGEREQUEST']._serialized_start=517
-  _globals['_GETPRODUCTPAGEREQUEST']._serialized_end=574
-  _globals['_GETPRODUCTPAGERESPONSE']._serialized_start=577
-  _globals['_GETPRODUCTPAGERESPONSE']._serialized_end=739
-  _globals['_GETORDERPAGEREQUEST']._serialized_start=741
-  _globals['_GETORDERPAGEREQUEST']._serialized_end=794
-  _globals['_GETORDERPAGERESPONSE']._serialized_start=797
-  _globals['_GETORDERPAGERESPONSE']._serialized_end=1089
-  _globals['_GETACCOUNTPAGEREQUEST']._serialized_start=1091
-  _globals['_GETACCOUNTPAGEREQUEST']._serialized_end=1114
-  _globals['_GETACCOUNTPAGERESPONSE']._serialized_start=1117
-  _globals['_GETACCOUNTPAGERESPONSE']._serialized_end=1413
-  _globals['_STOREFRONTSERVICE']._serialized_start=1657
-  _globals['_STOREFRONTSERVICE']._serialized_end=2378
+  _globals['_STOREFRONTSERVICE'].methods_by_name['ListAuditEvents']._loaded_options = None
+  _globals['_STOREFRONTSERVICE'].methods_by_name['ListAuditEvents']._serialized_options = b'\220\002\001\232\270\030\021\010\003\022\005admin*\002\010\0020\0028\001\202\323\344\223\002\021\022\017/v1/auditEvents'
+  _globals['_PART']._serialized_start=1671
+  _globals['_PART']._serialized_end=1909
+  _globals['_GETHOMEREQUEST']._serialized_start=367
+  _globals['_GETHOMEREQUEST']._serialized_end=383
+  _globals['_GETHOMERESPONSE']._serialized_start=386
+  _globals['_GETHOMERESPONSE']._serialized_end=541
+  _globals['_GETPRODUCTPAGEREQUEST']._serialized_start=543
+  _globals['_GETPRODUCTPAGEREQUEST']._serialized_end=600
+  _globals['_GETPRODUCTPAGERESPONSE']._serialized_start=603
+  _globals['_GETPRODUCTPAGERESPONSE']._serialized_end=765
+  _globals['_GETORDERPAGEREQUEST']._serialized_start=767
+  _globals['_GETORDERPAGEREQUEST']._serialized_end=820
+  _globals['_GETORDERPAGERESPONSE']._serialized_start=823
+  _globals['_GETORDERPAGERESPONSE']._serialized_end=1115
+  _globals['_GETACCOUNTPAGEREQUEST']._serialized_start=1117
+  _globals['_GETACCOUNTPAGEREQUEST']._serialized_end=1140
+  _globals['_GETACCOUNTPAGERESPONSE']._serialized_start=1143
+  _globals['_GETACCOUNTPAGERESPONSE']._serialized_end=1439
+  _globals['_LISTAUDITEVENTSREQUEST']._serialized_start=1441
+  _globals['_LISTAUDITEVENTSREQUEST']._serialized_end=1568
+  _globals['_LISTAUDITEVENTSRESPONSE']._serialized_start=1570
+  _globals['_LISTAUDITEVENTSRESPONSE']._serialized_end=1668
+  _globals['_STOREFRONTSERVICE']._serialized_start=1912
+  _globals['_STOREFRONTSERVICE']._serialized_end=2803
 # @@protoc_insertion_point(module_scope)

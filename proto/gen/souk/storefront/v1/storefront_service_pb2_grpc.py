@@ -57,6 +57,11 @@ class StorefrontServiceStub(object):
                 request_serializer=souk_dot_storefront_dot_v1_dot_storefront__service__pb2.GetAccountPageRequest.SerializeToString,
                 response_deserializer=souk_dot_storefront_dot_v1_dot_storefront__service__pb2.GetAccountPageResponse.FromString,
                 _registered_method=True)
+        self.ListAuditEvents = channel.unary_unary(
+                '/souk.storefront.v1.StorefrontService/ListAuditEvents',
+                request_serializer=souk_dot_storefront_dot_v1_dot_storefront__service__pb2.ListAuditEventsRequest.SerializeToString,
+                response_deserializer=souk_dot_storefront_dot_v1_dot_storefront__service__pb2.ListAuditEventsResponse.FromString,
+                _registered_method=True)
 
 
 class StorefrontServiceServicer(object):
@@ -95,6 +100,14 @@ class StorefrontServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListAuditEvents(self, request, context):
+        """Lists what the audit logs of all services tell, the newest first. Fails if
+        one of them can't be had: an audit log with gaps would say what is not so.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_StorefrontServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -117,6 +130,11 @@ def add_StorefrontServiceServicer_to_server(servicer, server):
                     servicer.GetAccountPage,
                     request_deserializer=souk_dot_storefront_dot_v1_dot_storefront__service__pb2.GetAccountPageRequest.FromString,
                     response_serializer=souk_dot_storefront_dot_v1_dot_storefront__service__pb2.GetAccountPageResponse.SerializeToString,
+            ),
+            'ListAuditEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAuditEvents,
+                    request_deserializer=souk_dot_storefront_dot_v1_dot_storefront__service__pb2.ListAuditEventsRequest.FromString,
+                    response_serializer=souk_dot_storefront_dot_v1_dot_storefront__service__pb2.ListAuditEventsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -230,6 +248,33 @@ class StorefrontService(object):
             '/souk.storefront.v1.StorefrontService/GetAccountPage',
             souk_dot_storefront_dot_v1_dot_storefront__service__pb2.GetAccountPageRequest.SerializeToString,
             souk_dot_storefront_dot_v1_dot_storefront__service__pb2.GetAccountPageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAuditEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/souk.storefront.v1.StorefrontService/ListAuditEvents',
+            souk_dot_storefront_dot_v1_dot_storefront__service__pb2.ListAuditEventsRequest.SerializeToString,
+            souk_dot_storefront_dot_v1_dot_storefront__service__pb2.ListAuditEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -48,6 +48,10 @@ class StorefrontServiceStub:
     """Returns the caller's account page: the user, their addresses, last orders
     and notifications, and preferences.
     """
+    ListAuditEvents: _grpc.UnaryUnaryMultiCallable[_storefront_service_pb2.ListAuditEventsRequest, _storefront_service_pb2.ListAuditEventsResponse]
+    """Lists what the audit logs of all services tell, the newest first. Fails if
+    one of them can't be had: an audit log with gaps would say what is not so.
+    """
 
 @_typing.type_check_only
 class StorefrontServiceAsyncStub(StorefrontServiceStub):
@@ -68,6 +72,10 @@ class StorefrontServiceAsyncStub(StorefrontServiceStub):
     GetAccountPage: _aio.UnaryUnaryMultiCallable[_storefront_service_pb2.GetAccountPageRequest, _storefront_service_pb2.GetAccountPageResponse]  # type: ignore[assignment]
     """Returns the caller's account page: the user, their addresses, last orders
     and notifications, and preferences.
+    """
+    ListAuditEvents: _aio.UnaryUnaryMultiCallable[_storefront_service_pb2.ListAuditEventsRequest, _storefront_service_pb2.ListAuditEventsResponse]  # type: ignore[assignment]
+    """Lists what the audit logs of all services tell, the newest first. Fails if
+    one of them can't be had: an audit log with gaps would say what is not so.
     """
 
 class StorefrontServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -110,6 +118,16 @@ class StorefrontServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_storefront_service_pb2.GetAccountPageResponse, _abc.Awaitable[_storefront_service_pb2.GetAccountPageResponse]]:
         """Returns the caller's account page: the user, their addresses, last orders
         and notifications, and preferences.
+        """
+
+    @_abc_1.abstractmethod
+    def ListAuditEvents(
+        self,
+        request: _storefront_service_pb2.ListAuditEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_storefront_service_pb2.ListAuditEventsResponse, _abc.Awaitable[_storefront_service_pb2.ListAuditEventsResponse]]:
+        """Lists what the audit logs of all services tell, the newest first. Fails if
+        one of them can't be had: an audit log with gaps would say what is not so.
         """
 
 def add_StorefrontServiceServicer_to_server(servicer: StorefrontServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

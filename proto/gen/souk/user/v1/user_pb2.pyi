@@ -109,6 +109,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_PASSWORD_WRONG: _ErrorReason.ValueType  # 9
     """The present password is wrong (`PERMISSION_DENIED`)."""
+    ERROR_REASON_TOO_MANY_ATTEMPTS: _ErrorReason.ValueType  # 10
+    """The password was guessed too often, of this account or from this address;
+    whether there is such an account plays no part. Repeat after the time told
+    (`RESOURCE_EXHAUSTED`).
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call to this service failed, as `google.rpc.ErrorInfo.reason`."""
@@ -139,6 +144,11 @@ ERROR_REASON_LAST_ADMIN: ErrorReason.ValueType  # 8
 """
 ERROR_REASON_PASSWORD_WRONG: ErrorReason.ValueType  # 9
 """The present password is wrong (`PERMISSION_DENIED`)."""
+ERROR_REASON_TOO_MANY_ATTEMPTS: ErrorReason.ValueType  # 10
+"""The password was guessed too often, of this account or from this address;
+whether there is such an account plays no part. Repeat after the time told
+(`RESOURCE_EXHAUSTED`).
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 @_typing.final

@@ -105,6 +105,11 @@ class UserServiceStub(object):
                 request_serializer=souk_dot_user_dot_v1_dot_user__service__pb2.GetJwksRequest.SerializeToString,
                 response_deserializer=souk_dot_user_dot_v1_dot_user__service__pb2.GetJwksResponse.FromString,
                 _registered_method=True)
+        self.ListAuditEvents = channel.unary_unary(
+                '/souk.user.v1.UserService/ListAuditEvents',
+                request_serializer=souk_dot_user_dot_v1_dot_user__service__pb2.ListAuditEventsRequest.SerializeToString,
+                response_deserializer=souk_dot_user_dot_v1_dot_user__service__pb2.ListAuditEventsResponse.FromString,
+                _registered_method=True)
 
 
 class UserServiceServicer(object):
@@ -119,7 +124,8 @@ class UserServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Login(self, request, context):
-        """Signs a person in. Fails with `CREDENTIALS_INVALID`, whatever was wrong.
+        """Signs a person in. Fails with `CREDENTIALS_INVALID`, whatever was wrong, and
+        with `TOO_MANY_ATTEMPTS` after many failures.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -215,6 +221,13 @@ class UserServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListAuditEvents(self, request, context):
+        """Lists what this service's audit log tells, the newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_UserServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -287,6 +300,11 @@ def add_UserServiceServicer_to_server(servicer, server):
                     servicer.GetJwks,
                     request_deserializer=souk_dot_user_dot_v1_dot_user__service__pb2.GetJwksRequest.FromString,
                     response_serializer=souk_dot_user_dot_v1_dot_user__service__pb2.GetJwksResponse.SerializeToString,
+            ),
+            'ListAuditEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAuditEvents,
+                    request_deserializer=souk_dot_user_dot_v1_dot_user__service__pb2.ListAuditEventsRequest.FromString,
+                    response_serializer=souk_dot_user_dot_v1_dot_user__service__pb2.ListAuditEventsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -668,6 +686,33 @@ class UserService(object):
             '/souk.user.v1.UserService/GetJwks',
             souk_dot_user_dot_v1_dot_user__service__pb2.GetJwksRequest.SerializeToString,
             souk_dot_user_dot_v1_dot_user__service__pb2.GetJwksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAuditEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/souk.user.v1.UserService/ListAuditEvents',
+            souk_dot_user_dot_v1_dot_user__service__pb2.ListAuditEventsRequest.SerializeToString,
+            souk_dot_user_dot_v1_dot_user__service__pb2.ListAuditEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

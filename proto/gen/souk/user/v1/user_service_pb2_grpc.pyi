@@ -36,7 +36,9 @@ class UserServiceStub:
     Register: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.RegisterRequest, _user_service_pb2.RegisterResponse]
     """Opens an account. Fails with `EMAIL_TAKEN` if the address has one."""
     Login: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.LoginRequest, _user_service_pb2.LoginResponse]
-    """Signs a person in. Fails with `CREDENTIALS_INVALID`, whatever was wrong."""
+    """Signs a person in. Fails with `CREDENTIALS_INVALID`, whatever was wrong, and
+    with `TOO_MANY_ATTEMPTS` after many failures.
+    """
     RefreshSession: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.RefreshSessionRequest, _user_service_pb2.RefreshSessionResponse]
     """Trades a refresh token for a new pair of tokens. Each refresh token can be
     used once; using it again ends the session.
@@ -72,6 +74,8 @@ class UserServiceStub:
     answer is a JSON Web Key Set (RFC 7517). On the wire it reads as
     `souk.mesh.v1.JsonWebKeySet`.
     """
+    ListAuditEvents: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.ListAuditEventsRequest, _user_service_pb2.ListAuditEventsResponse]
+    """Lists what this service's audit log tells, the newest first."""
 
 @_typing.type_check_only
 class UserServiceAsyncStub(UserServiceStub):
@@ -81,7 +85,9 @@ class UserServiceAsyncStub(UserServiceStub):
     Register: _aio.UnaryUnaryMultiCallable[_user_service_pb2.RegisterRequest, _user_service_pb2.RegisterResponse]  # type: ignore[assignment]
     """Opens an account. Fails with `EMAIL_TAKEN` if the address has one."""
     Login: _aio.UnaryUnaryMultiCallable[_user_service_pb2.LoginRequest, _user_service_pb2.LoginResponse]  # type: ignore[assignment]
-    """Signs a person in. Fails with `CREDENTIALS_INVALID`, whatever was wrong."""
+    """Signs a person in. Fails with `CREDENTIALS_INVALID`, whatever was wrong, and
+    with `TOO_MANY_ATTEMPTS` after many failures.
+    """
     RefreshSession: _aio.UnaryUnaryMultiCallable[_user_service_pb2.RefreshSessionRequest, _user_service_pb2.RefreshSessionResponse]  # type: ignore[assignment]
     """Trades a refresh token for a new pair of tokens. Each refresh token can be
     used once; using it again ends the session.
@@ -117,6 +123,8 @@ class UserServiceAsyncStub(UserServiceStub):
     answer is a JSON Web Key Set (RFC 7517). On the wire it reads as
     `souk.mesh.v1.JsonWebKeySet`.
     """
+    ListAuditEvents: _aio.UnaryUnaryMultiCallable[_user_service_pb2.ListAuditEventsRequest, _user_service_pb2.ListAuditEventsResponse]  # type: ignore[assignment]
+    """Lists what this service's audit log tells, the newest first."""
 
 class UserServiceServicer(metaclass=_abc_1.ABCMeta):
     """Keeps accounts, signs people in and tells the mesh how to recognise them."""
@@ -135,7 +143,9 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _user_service_pb2.LoginRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_user_service_pb2.LoginResponse, _abc.Awaitable[_user_service_pb2.LoginResponse]]:
-        """Signs a person in. Fails with `CREDENTIALS_INVALID`, whatever was wrong."""
+        """Signs a person in. Fails with `CREDENTIALS_INVALID`, whatever was wrong, and
+        with `TOO_MANY_ATTEMPTS` after many failures.
+        """
 
     @_abc_1.abstractmethod
     def RefreshSession(
@@ -243,5 +253,13 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         answer is a JSON Web Key Set (RFC 7517). On the wire it reads as
         `souk.mesh.v1.JsonWebKeySet`.
         """
+
+    @_abc_1.abstractmethod
+    def ListAuditEvents(
+        self,
+        request: _user_service_pb2.ListAuditEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_user_service_pb2.ListAuditEventsResponse, _abc.Awaitable[_user_service_pb2.ListAuditEventsResponse]]:
+        """Lists what this service's audit log tells, the newest first."""
 
 def add_UserServiceServicer_to_server(servicer: UserServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

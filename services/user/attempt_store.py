@@ -1,0 +1,85 @@
+"""Bounds how often a password may be guessed, per account and per address of the client.
+
+A try is counted before the password is looked at, so that many at once count as many; one that
+succeeds clears the account and takes itself back from the address. An account is known by a hash of
+the name that was typed, whether there is such an account or not: what is refused here tells nothing
+of that. The database's clock says when a window ends.
+
+Whoever fails often enough keeps the owner out as well, for one window at most; who is signed in
+already stays so.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import timedelta
+
+from services.mesh.database import Database
+from services.user.domain import TooManyAttempts
+
+_TAKE = """
+    INSERT INTO login_attempts AS a (counted_hash, attempt_count, end_time)
+    VALUES ($1, 1, now() + $2::interval)
+    ON CONFLICT (counted_hash) DO UPDATE SET
+        attempt_count = CASE WHEN a.end_time <= now() THEN 1 ELSE a.attempt_count + 1 END,
+        end_time = CASE WHEN a.end_time <= now() THEN now() + $2::interval ELSE a.end_time END
+    RETURNING attempt_count, end_time - now() AS remaining
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How many tries one account and one address have in each window."""
+
+    per_account: int
+    per_address: int
+    window: timedelta
+
+
+class AttemptStore:
+    """The tries of each account and each address."""
+
+    def __init__(self, db: Database, limits: Limits) -> None:
+        self._db = db
+        self._limits = limits
+
+    async def take(self, account: str, *, address: str) -> None:
+        """Count a try at `account`, from `address` if it is known. Raises TooManyAttempts."""
+        counted = [(_account(account), self._limits.per_account)]
+        if address:
+            counted.append((_address(address), self._limits.per_address))
+        async with self._db.connection() as conn:
+            for hashed, limit in counted:
+                row = await conn.fetchrow(_TAKE, hashed, self._limits.window)
+                if row is not None and row["attempt_count"] > limit:
+                    raise TooManyAttempts(
+                        "too many attempts to sign in; try again later",
+                        retry_after=row["remaining"],
+                    )
+
+    async def succeeded(self, account: str, *, address: str) -> None:
+        """Forget what was counted against `account`, and this try of `address`."""
+        async with self._db.connection() as conn:
+            await conn.execute(
+                "DELETE FROM login_attempts WHERE counted_hash = $1", _account(account)
+            )
+            if address:
+                await conn.execute(
+                    """
+                    UPDATE login_attempts SET attempt_count = attempt_count - 1
+                    WHERE counted_hash = $1 AND attempt_count > 0
+                    """,
+                    _address(address),
+                )
+
+    async def forget_ended(self) -> None:
+        """Delete the windows that are over."""
+        async with self._db.connection() as conn:
+            await conn.execute("DELETE FROM login_attempts WHERE end_time <= now()")
+
+
+def _account(name: str) -> bytes:
+    return hashlib.sha256(f"account:{name.lower()}".encode()).digest()
+
+
+def _address(address: str) -> bytes:
+    return hashlib.sha256(f"address:{address}".encode()).digest()
