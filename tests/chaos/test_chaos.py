@@ -4,15 +4,17 @@ The run, each fault once, is made by the fixture `short`. Its stores go on when 
 for each invariant a copy of the books is broken by hand.
 """
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.chaos import books, invariants, report, run, scratch
+from tests.chaos import books, history, invariants, report, run, scratch
 from tests.chaos.breaks import BREAKS, LITTLE, OVERUSES
 from tests.chaos.faults import FAULTS
+from tests.chaos.invariants.answers import last_item_answers
 from tests.chaos.resources import Usage
 from tests.chaos.run import Outcome, Plan
 from tests.chaos.sources import Sources
@@ -63,6 +65,13 @@ def test_people_could_buy(short: Short):
     """All the while orders were placed, and patient clients got their answers."""
     assert short.outcome.orders > 100
     assert short.outcome.unanswered == 0
+
+
+def test_the_last_item_is_one_order_and_99_refusals(short: Short):
+    """Of a hundred who buy the last piece at once, one has it and 99 are told that it is gone."""
+    (note,) = history.notes(short.history, "last item")
+    told = last_item_answers(history.read(short.history), note["product"])
+    assert Counter(told.values()) == {"sold": 1, "OUT_OF_STOCK": 99}
 
 
 def test_each_invariant_is_broken_once():

@@ -1,7 +1,7 @@
 """Answers: the same for the same key, each to whom it belongs."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from tests.chaos.books import Books
 from tests.chaos.history import Attempt
@@ -60,25 +60,30 @@ def nobody_read_anothers_data(books: Books) -> Iterator[str]:
 def last_items_were_sold_once(books: Books) -> Iterator[str]:
     """Of many who buy the last piece at once one gets it, and the others are told it is gone.
 
-    Who is answered before the shop knows (PENDING) is told neither. If other faults are in the way
-    the first may lose it again: then it is one at most in the end.
+    Who is answered before the shop knows (PENDING), or whose patience ends before any answer, is
+    told neither. If other faults are in the way the first may lose it again: then it is one at most
+    in the end.
     """
     owned = {(str(line["product_id"]), line["order_id"]) for line in books.lines}
     paid = {row["order_id"] for row in books.orders if row["state"] in PAID}
     for note in books.notes["last item"]:
-        answers = defaultdict(set)
-        for each in books.attempts:
-            if each.call == "CreateOrder" and note["product"] in each.asked.get("items", ()):
-                answers[each.key].add(_told(each))
-        told = Counter(found for each in answers.values() for found in each)
+        told = Counter(last_item_answers(books.attempts, note["product"]).values())
         buyers = [order for product, order in owned if product == note["product"] and order in paid]
-        known = told["sold"] + told["OUT_OF_STOCK"] + told["not yet known"] == note["buyers"]
-        strict = known and told["sold"] <= 1 and len(buyers) == 1
+        strict = told["sold"] <= 1 and len(buyers) == 1 and told.total() == note["buyers"]
         if len(buyers) > 1 or (note["alone"] and not strict):
             yield f"product {note['product']}: {len(buyers)} sold, {dict(told)}"
 
 
-def _told(attempt: Attempt) -> str:
-    if not attempt.acknowledged:
-        return attempt.reason
-    return "not yet known" if attempt.told.get("state") == "ORDER_STATE_PENDING" else "sold"
+def last_item_answers(attempts: Iterable[Attempt], product: str) -> dict[str, str]:
+    """Returns what each key that stands for a purchase of the product was told in the end."""
+    told: dict[str, str] = {}
+    for each in attempts:
+        if each.call == "CreateOrder" and product in each.asked.get("items", ()):
+            if each.acknowledged:
+                is_known = each.told.get("state") != "ORDER_STATE_PENDING"
+                told[each.key] = "sold" if is_known else "not yet known"
+            elif each.reason == "OUT_OF_STOCK":
+                told[each.key] = each.reason
+            else:
+                told.setdefault(each.key, "no answer")
+    return told
