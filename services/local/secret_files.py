@@ -23,7 +23,8 @@ def variables(folder: DataFolder, process: str, fields: Mapping[str, str]) -> di
 def write(folder: DataFolder, process: str, fields: Mapping[str, str]) -> None:
     """Writes fields, each as a whole, so that nobody reads half of one."""
     place = folder.store(_FOLDER) / process
-    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for each in (place.parent, place):
+        each.mkdir(mode=0o700, exist_ok=True)
     for field, text in fields.items():
         temporary = place / f".{field}.new"
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

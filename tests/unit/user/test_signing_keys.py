@@ -1,5 +1,6 @@
 """The folder of the signing keys."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import jwt
@@ -61,3 +62,25 @@ def test_an_empty_folder_is_refused(tmp_path: Path):
     """Without keys there is no service."""
     with pytest.raises(SigningKeysError, match="current: No such file"):
         SigningKeys(tmp_path)
+
+
+def test_a_key_is_published_before_it_signs(tmp_path: Path):
+    """Others can have the next key while the present one goes on signing."""
+    signing_keys.create(tmp_path, "first")
+    signing_keys.publish(tmp_path, "second")
+    before = signing_keys.read(tmp_path)
+    signing_keys.sign_with(tmp_path, "second")
+    after = signing_keys.read(tmp_path)
+
+    assert [before.current_kid, after.current_kid] == ["first", "second"]
+    assert set(before.public) == set(after.public) == {"first", "second"}
+
+
+def test_only_keys_of_which_no_token_can_live_are_withdrawn(tmp_path: Path):
+    """A former key stays for as long as its tokens do, and the one that signs stays anyway."""
+    signing_keys.create(tmp_path, "first")
+    signing_keys.create(tmp_path, "second")
+
+    assert signing_keys.withdraw(tmp_path, unused_for=timedelta(minutes=10)) == []
+    assert signing_keys.withdraw(tmp_path, unused_for=timedelta(0)) == ["first"]
+    assert set(signing_keys.read(tmp_path).public) == {"second"}
