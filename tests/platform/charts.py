@@ -33,7 +33,7 @@ EVERY_CHART = tuple(
     )
 )
 CHARTS = tuple(sorted(path.parents[1].name for path in ROOT.glob("charts/*/templates/all.yaml")))
-PRODUCTION, LOCAL = "production", "local"
+PRODUCTION, LOCAL = LAYERS = ("production", "local")
 NAMESPACE = "souk"
 
 _TAG = "image.tag=0.1.0"
@@ -111,6 +111,11 @@ def layers(chart: str) -> Iterator[Layer]:
         yield Layer(chart, path.name.removesuffix("-values.yaml"), (f"ci/{path.name}",))
 
 
+def layer_of(chart: str, name: str) -> Layer:
+    """Gives the layer of a chart that is called so. Raises StopIteration."""
+    return next(each for each in layers(chart) if each.name == name)
+
+
 def render() -> list[str]:
     """Lints and renders every layer of every chart; returns what Helm refused."""
     shutil.rmtree(RENDERED, ignore_errors=True)
@@ -119,14 +124,14 @@ def render() -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         charts = Charts(Path(folder))
         for chart in EVERY_CHART:
-            for layer in layers(chart):
+            for each in layers(chart):
                 try:
-                    charts.lint(layer)
-                    text = charts.template(layer)
+                    charts.lint(each)
+                    text = charts.template(each)
                 except HelmFailed as error:
-                    refused.append(f"{chart}, {layer.name}: {error}")
+                    refused.append(f"{chart}, {each.name}: {error}")
                 else:
-                    (RENDERED / f"{chart}-{layer.name}.yaml").write_text(text, encoding="utf-8")
+                    (RENDERED / f"{chart}-{each.name}.yaml").write_text(text, encoding="utf-8")
     return refused
 
 

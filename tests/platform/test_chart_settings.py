@@ -11,10 +11,9 @@ import pytest
 from gateway import settings as gateway_settings
 from services.local.derived import settings_schema
 from services.mesh import settings
-from tests.platform.charts import CHARTS, LOCAL, PRODUCTION, ROOT, Charts, Layer
+from tests.platform.charts import CHARTS, LAYERS, PRODUCTION, ROOT, Charts, layer_of
 from tests.platform.objects import Objects, environment
 
-LAYERS = {PRODUCTION: (), LOCAL: ("values-local.yaml",)}
 NOT_OURS = {"OTEL_EXPORTER_OTLP_ENDPOINT"}
 """Read by OpenTelemetry (services/mesh/traces.py)."""
 
@@ -27,9 +26,9 @@ def settings_of(chart: str) -> type[Any]:
     return cls
 
 
-def container(charts: Charts, chart: str, layer: str) -> dict[str, Any]:
+def container(charts: Charts, chart: str, name: str) -> dict[str, Any]:
     """Renders a chart and returns its container."""
-    return Objects(charts.objects(Layer(chart, layer, LAYERS[layer]))).container
+    return Objects(charts.objects(layer_of(chart, name))).container
 
 
 @pytest.mark.parametrize("layer", LAYERS)

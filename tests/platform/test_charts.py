@@ -5,19 +5,24 @@ import yaml
 
 from services.local import contract
 from services.mesh import run, server
-from tests.platform.charts import CHARTS, LOCAL, PRODUCTION, ROOT, Charts, HelmFailed, Layer
+from tests.platform.charts import (
+    CHARTS,
+    LAYERS,
+    LOCAL,
+    PRODUCTION,
+    ROOT,
+    Charts,
+    HelmFailed,
+    layer_of,
+)
 from tests.platform.objects import Objects, environment, seconds
 
 MESH = tuple(chart for chart in CHARTS if chart != "sandbox")
-LAYERS = {
-    PRODUCTION: (),
-    LOCAL: ("values-local.yaml",),
-}
 
 
-def rendered(charts: Charts, chart: str, layer: str = PRODUCTION, *settings: str) -> Objects:
+def rendered(charts: Charts, chart: str, name: str = PRODUCTION, *settings: str) -> Objects:
     """Renders a layer of a chart."""
-    return Objects(charts.objects(Layer(chart, layer, LAYERS[layer]), *settings))
+    return Objects(charts.objects(layer_of(chart, name), *settings))
 
 
 @pytest.mark.parametrize("layer", LAYERS)
@@ -232,7 +237,7 @@ def test_k3d_differs_only_where_it_is_meant_to(charts, chart):
 
 def test_what_is_not_there_is_not_used(charts):
     """In a cluster without operators, Vault and policies only Kubernetes' own kinds are made."""
-    bare = Objects(charts.objects(Layer("user", "bare", ("ci/bare-values.yaml",))))
+    bare = rendered(charts, "user", "bare")
     assert {
         *("Deployment", "HorizontalPodAutoscaler", "Job", "Pod", "PodDisruptionBudget"),
         *("Service", "ServiceAccount"),

@@ -6,10 +6,9 @@ import pytest
 
 from services.local import contract, topology
 from souk.mesh.v1 import policy_pb2
-from tests.platform.charts import LOCAL, PRODUCTION, Charts, Layer
+from tests.platform.charts import LAYERS, PRODUCTION, Charts, layer_of
 from tests.platform.objects import Objects
 
-LAYERS = {PRODUCTION: (), LOCAL: ("values-local.yaml",)}
 SERVICES = tuple(service.name for service in topology.SERVICES)
 NAME, COMPONENT = "app.kubernetes.io/name", "app.kubernetes.io/component"
 
@@ -25,9 +24,9 @@ def edges() -> set[tuple[str, str]]:
     return found
 
 
-def policy(charts: Charts, chart: str, layer: str) -> dict[str, Any]:
+def policy(charts: Charts, chart: str, name: str) -> dict[str, Any]:
     """Returns the spec of a service's own policy."""
-    objects = Objects(charts.objects(Layer(chart, layer, LAYERS[layer])))
+    objects = Objects(charts.objects(layer_of(chart, name)))
     spec: dict[str, Any] = objects.one("NetworkPolicy", chart)["spec"]
     return spec
 
@@ -90,7 +89,7 @@ def test_a_service_reaches_its_stores_and_no_other(charts, service):
 def test_the_edges_lead_to_ports_that_pods_have(charts):
     """A port that is named in a rule is a port of the pods that the rule is about."""
     for chart in (*SERVICES, "gateway", "sandbox"):
-        objects = Objects(charts.objects(Layer(chart, PRODUCTION)))
+        objects = Objects(charts.objects(layer_of(chart, PRODUCTION)))
         ports = {port["name"] for port in objects.container["ports"]}
         rules = objects.one("NetworkPolicy", chart)["spec"]["ingress"]
         named = {each["port"] for rule in rules for each in rule["ports"]}
