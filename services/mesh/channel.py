@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import grpc
 import grpc.aio
@@ -24,6 +24,15 @@ from services.mesh.interceptors.telemetry import REQUEST_ID
 Metadata = Sequence[tuple[str, str | bytes]]
 Connect = Callable[[Iterable[ServiceDescriptor]], grpc.aio.Channel]
 Retire = Callable[[grpc.aio.Channel], None]
+
+
+_KINDS: Final = {
+    "unary_unary": "unary",
+    "stream_unary": "client_stream",
+    "unary_stream": "server_stream",
+    "stream_stream": "bidi_stream",
+}
+"""What dashboards call the kinds of calls (`services.mesh.metrics`), by grpc.aio's words."""
 
 
 class MeshChannel(grpc.aio.Channel):
@@ -147,7 +156,7 @@ class _MultiCallable:
         self._on_connection: Any = None
         self._deadline = _deadline_of(path)
         service, _, name = path.removeprefix("/").partition("/")
-        self._metrics = metrics.client_calls(arity, service, name)
+        self._metrics = metrics.client_calls(_KINDS[arity], service, name)
 
     def _begin(
         self,

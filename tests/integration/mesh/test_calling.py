@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
+from prometheus_client import REGISTRY
 
 from services.mesh import clients, served_call
 from services.mesh.errors import DeadlineExceeded, NotFound, Unavailable
@@ -182,6 +183,25 @@ async def test_the_request_id_and_the_trace_are_handed_on(
     )
     seen = backend.metadata[0]
     assert ("request-1", TRACEPARENT) == (seen["x-request-id"], seen["traceparent"])
+
+
+async def test_both_sides_count_a_call_under_the_same_names(
+    chain: tuple[EchoStub, Backend],
+) -> None:
+    """Who makes a call and who serves it say the same of its type, service and method."""
+    stub, _ = chain
+    await stub.Public(EchoRequest())
+    labels = {
+        side: {
+            tuple(sample.labels.items())
+            for family in REGISTRY.collect()
+            if family.name == f"grpc_{side}_handled"
+            for sample in family.samples
+            if sample.labels["grpc_method"] == "Public" and sample.labels["grpc_code"] == "OK"
+        }
+        for side in ("client", "server")
+    }
+    assert labels["client"] == labels["server"] != set()
 
 
 @pytest.mark.parametrize("given", ["", "x" * 129, "a b"])
