@@ -29,6 +29,7 @@ from services.mesh.interceptors.deadline import deadline
 from services.mesh.interceptors.decoding import decoding
 from services.mesh.interceptors.errors import errors
 from services.mesh.interceptors.identity import certified_peers, claimed_peer, identity
+from services.mesh.interceptors.metadata_size import metadata_size
 from services.mesh.interceptors.policy import policy
 from services.mesh.interceptors.telemetry import telemetry
 from services.mesh.interceptors.validation import validation
@@ -112,6 +113,7 @@ def _interceptors(app: App, mesh: Mesh, in_flight: InFlight) -> Sequence[Interce
         telemetry,
         errors,
         in_flight.ended_by_drain,
+        metadata_size(MAX_METADATA_BYTES),
         admission(ConcurrencyLimit(highest=settings.max_concurrency)),
         identity(
             claimed_peer if settings.tls == "off" else certified_peers(), _verifier(app, mesh)

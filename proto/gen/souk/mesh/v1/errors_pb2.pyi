@@ -99,6 +99,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Whether the caller has made too many calls can't be told now
     (`UNAVAILABLE`). Repeat the call after the time told.
     """
+    ERROR_REASON_METADATA_TOO_LARGE: _ErrorReason.ValueType  # 25
+    """The call has more metadata than the service takes (`RESOURCE_EXHAUSTED`)."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed, as `google.rpc.ErrorInfo.reason` without the prefix
@@ -184,4 +186,6 @@ ERROR_REASON_RATE_UNKNOWN: ErrorReason.ValueType  # 24
 """Whether the caller has made too many calls can't be told now
 (`UNAVAILABLE`). Repeat the call after the time told.
 """
+ERROR_REASON_METADATA_TOO_LARGE: ErrorReason.ValueType  # 25
+"""The call has more metadata than the service takes (`RESOURCE_EXHAUSTED`)."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
