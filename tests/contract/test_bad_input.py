@@ -1,4 +1,4 @@
-"""Each line of `bad_input` is refused as it says, changes nothing, and keeps nobody from going on.
+"""Each row of `bad_input.fields` is refused as it says and changes nothing; others go on.
 
 What breaks the rules of a field is in `test_validation`, what is no message in `test_bad_calls`.
 """
@@ -9,7 +9,7 @@ from google.rpc import error_details_pb2
 
 from souk.order.v1 import order_pb2
 from tests.contract import scene as scenes
-from tests.contract.bad_input import BAD, Bad, update
+from tests.contract.bad_input.fields import BAD, Bad, update
 from tests.contract.conftest import ChannelAs
 from tests.contract.details import details_of, reason_of
 from tests.contract.scene import Scene
