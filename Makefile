@@ -12,7 +12,7 @@ UV_INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-byt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help up reset demo test check check-platform platform chaos bench-gateway bench-overload bench-rpc bench-start pytest gen release-contract lock sbom venv tools platform-tools chromium clean
+.PHONY: help up reset demo test check check-platform platform chaos fuzz rotate bench-gateway bench-overload bench-rpc bench-start pytest gen release-contract lock sbom venv tools platform-tools chromium clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-18s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ bench-overload: $(VENV)/.dev ## Measure what becomes of the shop at three times 
 
 rotate: $(VENV)/.dev ## Exchange certificates, keys and passwords for ten minutes while people buy.
 	$(BIN)/python -m tests.e2e.rotations --seconds $(or $(SECONDS),600)
+
+fuzz: $(VENV)/.dev ## Send generated requests to all services and the gateway; see that nothing breaks.
+	$(BIN)/python -m tests.fuzz $(if $(SEED),--seed $(SEED)) $(FUZZ)
 
 bench-rpc: $(VENV)/.dev ## Measure what the mesh costs a call, beside a bare server.
 	$(BIN)/python -m tests.bench.rpc

@@ -56,6 +56,7 @@ async def judge(
     *,
     seed: int,
     tokens: Mapping[str, str] | None = None,
+    round_seconds: float = _ROUND_SECONDS,
 ) -> Verdict:
     """Judges the gateway at `url` by `config`, a file beside this one.
 
@@ -82,7 +83,7 @@ async def judge(
             stderr=asyncio.subprocess.STDOUT,
         )
     try:
-        code = await asyncio.wait_for(process.wait(), _ROUND_SECONDS)
+        code = await asyncio.wait_for(process.wait(), round_seconds)
     finally:
         if process.returncode is None:
             process.kill()
