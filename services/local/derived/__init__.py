@@ -11,7 +11,7 @@ contract gives any more; `souk gen --check` tells which are stale.
 from collections.abc import Iterable
 from pathlib import Path
 
-from services.local.derived import access_matrix, charts, dashboards, objectives, vault
+from services.local.derived import access_matrix, charts, dashboards, kong, objectives, vault
 from services.local.derived.deriver import HEADER, Deriver
 
 __all__ = ["DERIVERS", "HEADER", "Deriver", "differences", "write"]
@@ -20,6 +20,7 @@ DERIVERS: tuple[Deriver, ...] = (
     access_matrix.DERIVER,
     charts.DERIVER,
     dashboards.DERIVER,
+    kong.DERIVER,
     objectives.DERIVER,
     vault.DERIVER,
 )

@@ -1,0 +1,127 @@
+"""Which plugins a route has, by its form and its RPC's policy.
+
+| form          | access       | plugins                                                    |
+|---------------|--------------|------------------------------------------------------------|
+| rest web grpc | PUBLIC       | address limit                                              |
+| rest web grpc | USER, ROLE   | access token, address limit                                |
+| partner       | PUBLIC       | partner key, partner group, partner limit                  |
+| partner       | USER, ROLE   | access token, partner key, partner group, partner limit    |
+| socket        | any          | address limit: a browser's token is where Kong cannot look |
+
+A route that takes a stream of messages besides has a size of its own. What every route has stands
+in `kong/edge.yaml`. The limit per user is the gateway's.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from services.local import contract
+from services.local.derived.kong.routes import API_KEY, EdgeRoute
+from souk.mesh.v1.policy_pb2 import Access, RateClass
+
+PARTNERS: Final = "partners"
+"""The consumer group that every partner is in."""
+
+PEOPLE: Final = "people"
+"""The consumer that holds the keys of access tokens; each signed-in person is it to Kong."""
+
+_STREAM_BYTES: Final = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plugin:
+    """A plugin with its configuration; `name` is that of its KongPlugin in a cluster."""
+
+    name: str
+    plugin: str
+    config: dict[str, Any]
+    counts: bool = False
+    """Whether it counts in Redis, whose address and password are then put in."""
+
+
+ACCESS_TOKEN: Final = Plugin(
+    name="access-token",
+    plugin="jwt",
+    config={
+        # One credential for each signing key, found by the `kid` of the token's header.
+        "key_claim_name": "kid",
+        "claims_to_verify": ["exp", "nbf"],
+        # In `authorization` alone: what stands in a URL is logged.
+        "uri_param_names": [],
+    },
+)
+_PARTNER_KEY: Final = Plugin(
+    name="partner-key",
+    plugin="key-auth",
+    config={
+        "key_names": [API_KEY],
+        "key_in_query": False,
+        "hide_credentials": True,
+    },
+)
+_PARTNER_GROUP: Final = Plugin(
+    name="partner-group",
+    plugin="acl",
+    config={"allow": [PARTNERS], "include_consumer_groups": True, "hide_groups_header": True},
+)
+_STREAM_SIZE: Final = Plugin(
+    name="stream-size",
+    plugin="request-size-limiting",
+    config={
+        "allowed_payload_size": _STREAM_BYTES,
+        "size_unit": "bytes",
+    },
+)
+NO_CONTENT: Final = Plugin(
+    name="no-content",
+    plugin="request-termination",
+    config={"status_code": 204},
+)
+"""Ends an OPTIONS that `cors` has not answered."""
+
+
+def plugins_of(route: EdgeRoute) -> Iterator[Plugin]:
+    """Yields the plugins of a route, as the table says."""
+    policy = route.rpc.policy
+    if policy.access != Access.ACCESS_PUBLIC and route.form != "socket":
+        yield ACCESS_TOKEN
+    if route.form == "partner":
+        yield from (_PARTNER_KEY, _PARTNER_GROUP, partner_limit(policy.rate))
+    else:
+        yield address_limit(policy.rate)
+    if route.rpc.streams_request and route.form in ("rest", "partner"):
+        yield _STREAM_SIZE
+
+
+def address_limit(rate: RateClass.ValueType) -> Plugin:
+    """Returns what limits one client address to the numbers of a rate class."""
+    limit = contract.rate_limit(rate)
+    assert limit is not None, rate  # noqa: S101 - the check of the contracts sees to it
+    return _limit(f"{_word(rate)}-by-address", "ip", limit.per_address_per_minute)
+
+
+def partner_limit(rate: RateClass.ValueType) -> Plugin:
+    """Returns what limits one partner to the numbers of a rate class."""
+    limit = contract.rate_limit(rate)
+    assert limit is not None, rate  # noqa: S101 - the check of the contracts sees to it
+    return _limit(f"{_word(rate)}-by-partner", "consumer", limit.per_partner_per_minute)
+
+
+def _limit(name: str, by: str, minute: int) -> Plugin:
+    return Plugin(
+        name=name,
+        plugin="rate-limiting",
+        config={
+            "minute": minute,
+            "limit_by": by,
+            "policy": "redis",
+            # Without Redis nobody is turned away: the gateway and the services still shed.
+            "fault_tolerant": True,
+        },
+        counts=True,
+    )
+
+
+def _word(rate: RateClass.ValueType) -> str:
+    return RateClass.Name(rate).removeprefix("RATE_CLASS_").lower()
