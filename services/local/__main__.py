@@ -1,6 +1,8 @@
 """The `souk` command.
 
-    souk up | reset | demo | backup | restore | gen | certs | secrets | explain    each with --help
+    souk up | reset | demo | backup | restore | gen | certs | secrets | explain | kong-keys
+
+Each has --help.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 """
@@ -23,7 +25,7 @@ _INTERRUPTED = 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns the exit code."""
     options = _parser(os.environ).parse_args(arguments)
-    command = import_module(f"services.local.commands.{options.command}")
+    command = import_module(f"services.local.commands.{options.command.replace('-', '_')}")
     try:
         code: int = command.run(options, Console())
     except (KeyboardInterrupt, asyncio.CancelledError):
@@ -44,6 +46,7 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     _add_secrets(
         commands.add_parser("secrets", help="rotate secrets under a running mesh"), environ
     )
+    _add_kong_keys(commands.add_parser("kong-keys", help="publish the keys of tokens to Kong"))
     _add_explain(commands.add_parser("explain", help="tell all that is derived for one RPC"))
     return parser
 
@@ -134,6 +137,31 @@ def _add_secrets(parser: argparse.ArgumentParser, environ: Mapping[str, str]) ->
         "names", nargs="*", metavar="NAME", help="database/<service> or signing-key; all if none"
     )
     _add_data_after(*actions.choices.values())
+
+
+def _add_kong_keys(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "jwks",
+        metavar="JWKS",
+        help="URL or file, like http://127.0.0.1:8080/.well-known/jwks.json",
+    )
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="the configuration to put them in, default kong/kong.yaml",
+    )
+    target = parser.add_mutually_exclusive_group()
+    target.add_argument(
+        "--push",
+        metavar="URL",
+        help="give it to Kong's Admin API, like http://127.0.0.1:8001, instead of printing it",
+    )
+    target.add_argument(
+        "--kubernetes",
+        action="store_true",
+        help="print Secrets and a KongConsumer for `kubectl apply`",
+    )
 
 
 def _add_explain(parser: argparse.ArgumentParser) -> None:
