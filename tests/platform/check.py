@@ -22,6 +22,14 @@ CHECKS = (
         needs=("helm", "checkov"),
     ),
     Check(
+        name="kubeconform kong",
+        command=(
+            *("python", "-m", "tests.platform.conform"),
+            "kong/kubernetes",
+        ),
+        needs=("kubeconform", "kubernetes-validate"),
+    ),
+    Check(
         name="deck validate",
         command=("deck", "--analytics=false", "file", "validate", "kong/kong.yaml"),
         needs=("deck",),

@@ -24,7 +24,7 @@ _DEFINITIONS = Path(__file__).parent / "schemas"
 _TIMEOUT_SECONDS = 120
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.CSafeLoader):
     """Takes a bare `=`, which stands in an enum of one definition, for the text that it is."""
 
 

@@ -1,27 +1,11 @@
-"""In a cluster Kong gets the same routes, in objects that an API server accepts."""
+"""In a cluster Kong gets the same routes, plugins and Services."""
 
 import re
 
 import pytest
 
-from tests.platform import crds
 from tests.platform.kong import schema_faults
-from tests.platform.kong.files import KONG, ROUTES, kubernetes, plugins
-
-FILES = sorted(path.name for path in (KONG / "kubernetes").rglob("*.yaml"))
-
-
-@pytest.mark.parametrize("name", FILES)
-def test_the_api_server_would_accept_the_objects(name: str):
-    """Custom resources have only fields that their definitions know."""
-    objects = [each for each in kubernetes(name) if crds.is_known(each)]
-    assert [fault for each in objects for fault in crds.faults(each)] == []
-
-
-def test_a_misspelt_field_is_refused():
-    """The definitions are read strictly."""
-    plugin = next(each for each in kubernetes("plugins.yaml") if each["kind"] == "KongPlugin")
-    assert "configs" in "".join(crds.faults(plugin | {"configs": {}}))
+from tests.platform.kong.files import ROUTES, kubernetes, plugins
 
 
 def test_kong_accepts_the_plugins_of_the_cluster():

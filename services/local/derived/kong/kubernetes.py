@@ -18,7 +18,11 @@ from services.local.derived.kong.plugins import NO_CONTENT, Plugin, plugins_of
 from services.local.derived.kong.routes import PAGES, Backend, EdgeRoute
 from services.local.derived.kong.text import document
 
-CLASS = {"kubernetes.io/ingress.class": "kong"}
+_PLUGIN_ANNOTATIONS = {
+    "kubernetes.io/ingress.class": "kong",
+    # Argo CD applies them before the routes that name them.
+    "argocd.argoproj.io/sync-wave": "-1",
+}
 _REDIS_SECRET = {"name": "kong-redis", "key": "password"}
 _MILLISECONDS = 1000
 
@@ -50,7 +54,7 @@ def _global_plugins(edge: Edge) -> Iterator[dict[str, Any]]:
             "metadata": {
                 "name": f"souk-{each['name']}",
                 "labels": {"global": "true"},
-                "annotations": CLASS,
+                "annotations": _PLUGIN_ANNOTATIONS,
             },
             "plugin": each["name"],
             **({"protocols": each["protocols"]} if "protocols" in each else {}),
@@ -68,7 +72,7 @@ def _plugin(edge: Edge, plugin: Plugin) -> dict[str, Any]:
     content: dict[str, Any] = {
         "apiVersion": "configuration.konghq.com/v1",
         "kind": "KongPlugin",
-        "metadata": {"name": plugin.name, "annotations": CLASS},
+        "metadata": {"name": plugin.name, "annotations": _PLUGIN_ANNOTATIONS},
         "plugin": plugin.plugin,
         "config": plugin.config,
     }
