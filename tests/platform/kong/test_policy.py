@@ -1,8 +1,8 @@
 """Kong lets in whom the contracts let in, as often and as long, by a configuration it accepts."""
 
-from services.local import contract
 from services.local.derived.kong.plugins import PARTNERS
 from services.local.derived.kong.routes import EdgeRoute
+from services.mesh.rates import rate_limit
 from souk.mesh.v1.policy_pb2 import Access
 from tests.platform.kong import schema_faults
 from tests.platform.kong.files import CONFIG, EDGE_ROUTES, KONG, PUBLIC, ROUTES, plugins
@@ -38,8 +38,7 @@ def test_the_rate_class_decides_the_limit():
 
 def expected_limit(route: EdgeRoute) -> tuple[int, str]:
     """Returns calls a minute, and of whom."""
-    limit = contract.rate_limit(route.rpc.policy.rate)
-    assert limit is not None
+    limit = rate_limit(route.rpc.policy.rate)
     if route.form == "partner":
         return limit.per_partner_per_minute, "consumer"
     return limit.per_address_per_minute, "ip"

@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from services.local import contract
 from services.local.derived.kong.routes import API_KEY, EdgeRoute
+from services.mesh.rates import rate_limit
 from souk.mesh.v1.policy_pb2 import Access, RateClass
 
 PARTNERS: Final = "partners"
@@ -96,16 +96,13 @@ def plugins_of(route: EdgeRoute) -> Iterator[Plugin]:
 
 def address_limit(rate: RateClass.ValueType) -> Plugin:
     """Returns what limits one client address to the numbers of a rate class."""
-    limit = contract.rate_limit(rate)
-    assert limit is not None, rate  # noqa: S101 - the check of the contracts sees to it
-    return _limit(f"{_word(rate)}-by-address", "ip", limit.per_address_per_minute)
+    return _limit(f"{_word(rate)}-by-address", "ip", rate_limit(rate).per_address_per_minute)
 
 
 def partner_limit(rate: RateClass.ValueType) -> Plugin:
     """Returns what limits one partner to the numbers of a rate class."""
-    limit = contract.rate_limit(rate)
-    assert limit is not None, rate  # noqa: S101 - the check of the contracts sees to it
-    return _limit(f"{_word(rate)}-by-partner", "consumer", limit.per_partner_per_minute)
+    partner = rate_limit(rate).per_partner_per_minute
+    return _limit(f"{_word(rate)}-by-partner", "consumer", partner)
 
 
 def _limit(name: str, by: str, minute: int) -> Plugin:
