@@ -22,12 +22,19 @@ CHECKS = (
         needs=("helm", "checkov"),
     ),
     Check(
-        name="kubeconform kong",
+        name="kubeconform edge",
         command=(
             *("python", "-m", "tests.platform.conform"),
-            "kong/kubernetes",
+            *("kong/kubernetes", "deploy/gitops/apps", "deploy/gitops/root.yaml"),
         ),
         needs=("kubeconform", "kubernetes-validate"),
+    ),
+    # With shellcheck it judges the scripts in the workflows too.
+    Check(name="workflows", command=("actionlint",), needs=("actionlint", "shellcheck")),
+    Check(
+        name="gitops script",
+        command=("shellcheck", "deploy/gitops/bump-image.sh"),
+        needs=("shellcheck",),
     ),
     Check(
         name="deck validate",
