@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from services.local import contract
 from services.local.contract import Rpc
 from services.local.derived.deriver import HEADER, Deriver
+from services.mesh.policy import ContractError
 from souk.mesh.v1.policy_pb2 import Access, Policy
 
 PATH = "docs/access-matrix.md"
@@ -30,7 +31,10 @@ _HEAD = ("RPC", "route", "access", "roles", "callers", "owner", "audited")
 
 
 def files() -> Mapping[str, str]:
-    """Returns the table."""
+    """Returns the table. Raises ContractError naming every RPC without a policy."""
+    faults = [f"{rpc.full_name} has no policy" for rpc in contract.rpcs() if not rpc.policy.access]
+    if faults:
+        raise ContractError(faults)
     return {PATH: "\n".join([_INTRODUCTION, *_lines()]).rstrip() + "\n"}
 
 
