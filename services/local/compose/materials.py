@@ -1,7 +1,7 @@
 """Writes what each container needs to know into a folder of its own.
 
     <root>/authority/      the data folder: authority, passwords, demo accounts; only for setup
-    <root>/<service>/      ca.pem  cert.pem  key.pem  database-url  redis-url  …
+    <root>/<service>/      ca.pem  cert.pem  key.pem, and each secret under its setting's name
     <root>/<store>/        what the store's own image reads at its first start
 
 Whatever is there stays: a second run changes nothing but certificates that are due.
@@ -11,6 +11,7 @@ import json
 import os
 import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from services.local import certs, credentials, topology
@@ -18,94 +19,108 @@ from services.local.data_folder import DataFolder
 from services.local.demo import accounts
 from services.user import signing_keys
 
-AUTHORITY = "authority"
-STORES = ("postgres", "redis", "mongo")
-
 _CONTAINER_USER = 65532
-_STORES_USER = {"postgres": 999, "redis": 999, "mongo": 999}
-"""By the images of the stores, which change to these users before they read their secrets."""
+_STORES_USER = 999
+"""By the stores' images, which change to this user before they read their secrets."""
+_STORES = ("postgres", "redis", "mongo")
+_SETTINGS = {"postgres": "database_url", "redis": "redis_url", "mongo": "mongo_url"}
 
 
-def authority(root: Path) -> DataFolder:
-    """Returns the folder from which all that is secret comes."""
-    return DataFolder(root / AUTHORITY)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Materials:
+    """The materials below `root`. `domain` follows the stores' names: `.stores`, or nothing."""
 
+    root: Path
+    domain: str = ""
 
-def prepare(root: Path) -> list[str]:
-    """Writes all materials below `root`; returns the names of the containers that have some."""
-    folder = authority(root)
-    folder.check()
-    folder.create()
-    certs.ensure(folder.certs, topology.IDENTITIES)
-    given = _by_container(folder)
-    for name, files in given.items():
-        owner = _STORES_USER.get(name, _CONTAINER_USER)
-        for file, content in files.items():
-            _write(root / name / file, content, owner)
-    _prepare_signing_keys(root / "user" / "signing-keys")
-    return sorted(given)
+    @property
+    def authority(self) -> DataFolder:
+        """The folder from which all that is secret comes."""
+        return DataFolder(self.root / "authority")
 
+    @property
+    def postgres_url(self) -> str:
+        """The URL of the role that may make roles and databases."""
+        return (
+            f"postgresql://postgres:{self._secret('store/postgres')}@postgres{self.domain}/postgres"
+        )
 
-def postgres_url(folder: DataFolder) -> str:
-    """Returns the URL of the role that may make roles and databases."""
-    return f"postgresql://postgres:{credentials.ensure(folder, 'store/postgres')}@postgres/postgres"
+    def redis_url(self, address: str = "") -> str:
+        """Returns the URL of Redis, by its name or at another address."""
+        address = address or f"redis{self.domain}:6379"
+        return f"redis://:{self._secret('store/redis')}@{address}/0"
 
+    def prepare(self) -> list[str]:
+        """Writes everything; returns the names of those for whom there is something."""
+        folder = self.authority
+        folder.check()
+        folder.create()
+        certs.ensure(folder.certs, topology.IDENTITIES)
+        given = self._by_container()
+        for name, files in given.items():
+            owner = _STORES_USER if name in _STORES else _CONTAINER_USER
+            for file, content in files.items():
+                _write(self.root / name / file, content, owner)
+        _prepare_signing_keys(self.root / "user" / "signing_keys")
+        return sorted(given)
 
-def _by_container(folder: DataFolder) -> dict[str, dict[str, bytes]]:
-    """Returns each container's files, the signing keys aside."""
-    given: dict[str, dict[str, bytes]] = {
-        name: _identity(folder, name) for name in topology.IDENTITIES if name != "developer"
-    }
-    for service in topology.SERVICES:
-        for store in service.stores:
-            url = store_url(folder, store, service.name)
-            given[service.name][_URL_FILES[store]] = url.encode()
-    api_key = credentials.ensure(folder, "provider/api-key").encode()
-    webhook = credentials.ensure(folder, "provider/webhook").encode()
-    for name in ("payment", "sandbox"):
-        given[name] |= {"provider-api-key": api_key, "provider-webhook-secret": webhook}
-    admin = accounts.ensure(folder)["admin"]
-    given["user"]["bootstrap-admin-password"] = admin.password.encode()
-    return given | _stores(folder)
+    def _by_container(self) -> dict[str, dict[str, bytes]]:
+        """Returns the files of each container, the signing keys aside."""
+        given = {name: self._identity(name) for name in topology.IDENTITIES if name != "developer"}
+        for service in topology.SERVICES:
+            for store in service.stores:
+                given[service.name][_SETTINGS[store]] = self._url(store, service.name).encode()
+        key, webhook = (
+            self._secret(f"provider/{name}").encode() for name in ("api-key", "webhook")
+        )
+        given["payment"] |= {"provider_api_key": key, "provider_webhook_secret": webhook}
+        given["sandbox"] |= {"sandbox_api_key": key, "sandbox_webhook_secret": webhook}
+        admin = accounts.ensure(self.authority)["admin"]
+        given["user"] |= {
+            "bootstrap_admin_email": admin.email.encode(),
+            "bootstrap_admin_password": admin.password.encode(),
+        }
+        return given | self._stores()
 
+    def _url(self, store: str, service: str) -> str:
+        """Returns the URL by which a service reaches a store; Redis has one user for all."""
+        if store == "postgres":
+            password = self._secret(f"database/{service}")
+            return f"postgresql://souk_{service}:{password}@postgres{self.domain}/souk_{service}"
+        if store == "redis":
+            return self.redis_url()
+        return (
+            f"mongodb://{service}:{self._secret('store/mongo')}@mongo{self.domain}:27017/{service}"
+        )
 
-_URL_FILES = {"postgres": "database-url", "redis": "redis-url", "mongo": "mongo-url"}
+    def _stores(self) -> dict[str, dict[str, bytes]]:
+        redis = self._secret("store/redis")
+        user = {
+            "user": "product",
+            "pwd": self._secret("store/mongo"),
+            "roles": [{"role": "readWrite", "db": "product"}],
+        }
+        create = f"db.getSiblingDB('product').createUser({json.dumps(user)})\n"
+        return {
+            "postgres": {"password": self._secret("store/postgres").encode()},
+            "redis": {
+                "redis.conf": f"requirepass {redis}\nappendonly yes\n".encode(),
+                "password": redis.encode(),
+            },
+            "mongo": {
+                "root-password": self._secret("store/mongo-root").encode(),
+                "product.js": create.encode(),
+            },
+        }
 
+    def _identity(self, name: str) -> dict[str, bytes]:
+        folder = self.authority.certs
+        pair: Mapping[str, str] = {"cert.pem": f"{name}.pem", "key.pem": f"{name}-key.pem"}
+        files = {file: (folder / source).read_bytes() for file, source in pair.items()}
+        return {"ca.pem": (folder / "ca.pem").read_bytes(), **files}
 
-def store_url(folder: DataFolder, store: str, service: str) -> str:
-    """Returns the URL by which a service reaches a store; only PostgreSQL tells services apart."""
-    if store == "postgres":
-        password = credentials.ensure(folder, f"database/{service}")
-        return f"postgresql://souk_{service}:{password}@postgres/souk_{service}"
-    password = credentials.ensure(folder, f"store/{store}")
-    if store == "redis":
-        return f"redis://:{password}@redis:6379/0"
-    return f"mongodb://{service}:{password}@mongo:27017/{service}"
-
-
-def _stores(folder: DataFolder) -> dict[str, dict[str, bytes]]:
-    redis = credentials.ensure(folder, "store/redis")
-    mongo = {
-        "user": "product",
-        "pwd": credentials.ensure(folder, "store/mongo"),
-        "roles": [{"role": "readWrite", "db": "product"}],
-    }
-    return {
-        "postgres": {"password": credentials.ensure(folder, "store/postgres").encode()},
-        "redis": {"redis.conf": f"requirepass {redis}\nappendonly yes\n".encode()},
-        "mongo": {
-            "root-password": credentials.ensure(folder, "store/mongo-root").encode(),
-            "product.js": (
-                f"db.getSiblingDB('product').createUser({json.dumps(mongo)})\n".encode()
-            ),
-        },
-    }
-
-
-def _identity(folder: DataFolder, name: str) -> dict[str, bytes]:
-    pair: Mapping[str, str] = {"cert.pem": f"{name}.pem", "key.pem": f"{name}-key.pem"}
-    files = {file: (folder.certs / source).read_bytes() for file, source in pair.items()}
-    return {"ca.pem": (folder.certs / "ca.pem").read_bytes(), **files}
+    def _secret(self, name: str) -> str:
+        return credentials.ensure(self.authority, name)
 
 
 def _prepare_signing_keys(folder: Path) -> None:
@@ -124,11 +139,13 @@ def _write(path: Path, content: bytes, owner: int) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     _give(path.parent, owner)
     temporary = path.with_name(f".{path.name}")
-    temporary.touch(mode=0o400)
+    temporary.touch(mode=0o600)
     temporary.write_bytes(content)
     _give(temporary, owner)
     temporary.replace(path)
 
 
 def _give(path: Path, owner: int) -> None:
-    os.chown(path, owner, owner)
+    """Hands the path to the user of a container, as only root can; others write for themselves."""
+    if os.geteuid() == 0:
+        os.chown(path, owner, owner)
