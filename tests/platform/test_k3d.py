@@ -1,0 +1,69 @@
+"""The cluster on a laptop is described as k3d, Kubernetes and the charts want it."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+SCHEMAS = Path(__file__).parent / "schemas"
+MANIFESTS = sorted((ROOT / "k3d").glob("*/*.yaml"))
+
+CHARTS = {path.parent.name for path in ROOT.glob("charts/*/Chart.yaml")}
+NOT_INSTALLED = {"service-lib", "monitoring"}
+"""A library; and what asks for the Prometheus operator, which a laptop does not have."""
+
+
+def test_the_cluster_file_fits_its_schema():
+    """k3d would refuse a misspelt option only when somebody runs it."""
+    schema = json.loads((SCHEMAS / "k3d/schema.json").read_text(encoding="utf-8"))
+    cluster = yaml.safe_load((ROOT / "k3d/cluster.yaml").read_text(encoding="utf-8"))
+    jsonschema.validate(cluster, schema)
+
+
+@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.name)
+def test_pods_are_restricted(path):
+    """Each pod satisfies the "restricted" level that its namespace enforces."""
+    for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
+        if "template" not in document.get("spec", {}):
+            continue
+        pod = document["spec"]["template"]["spec"]
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in pod["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+            assert "memory" in container["resources"]["limits"]
+
+
+def test_every_namespace_is_restricted():
+    """Pod Security admission is told, so that a chart which asks for more is refused here too."""
+    text = (ROOT / "k3d/infrastructure/namespaces.yaml").read_text(encoding="utf-8")
+    for document in yaml.safe_load_all(text):
+        labels = document["metadata"]["labels"]
+        assert labels == {"pod-security.kubernetes.io/enforce": "restricted"}
+
+
+def test_every_chart_is_installed():
+    """A service that is added is added here."""
+    script = (ROOT / "k3d/up").read_text(encoding="utf-8")
+    (names,) = re.findall(r"^SERVICES=\((.*)\)$", script, re.MULTILINE)
+    assert set(names.split()) == CHARTS - NOT_INSTALLED
+
+
+def test_the_script_is_bash():
+    """Bash reads it to its end."""
+    done = subprocess.run(  # noqa: S603  # a file of ours
+        ["/usr/bin/env", "bash", "-n", ROOT / "k3d/up"],
+        check=False,
+        capture_output=True,
+        timeout=10,
+    )
+    assert done.stderr == b""
