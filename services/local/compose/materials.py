@@ -70,6 +70,7 @@ class Materials:
         for service in topology.SERVICES:
             for store in service.stores:
                 given[service.name][_SETTINGS[store]] = self._url(store, service.name).encode()
+        given["gateway"]["redis_url"] = self.redis_url().encode()
         key, webhook = (
             self._secret(f"provider/{name}").encode() for name in ("api-key", "webhook")
         )
