@@ -12,7 +12,7 @@ UV_INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-byt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help up reset demo test check check-platform platform chaos fuzz rotate bench-gateway bench-overload bench-rpc bench-start pytest gen release-contract lock sbom venv tools platform-tools chromium clean
+.PHONY: help up reset demo test check check-platform check-images k3d platform chaos fuzz rotate bench-gateway bench-overload bench-rpc bench-start pytest gen release-contract lock sbom venv tools platform-tools chromium clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-18s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,7 +32,15 @@ check: $(VENV)/.dev ## Run every static check: lint, types, imports, contracts, 
 	$(BIN)/python -m services.local.check
 
 check-platform: platform ## Check charts, Kong, Vault, AWS, alerts and images with their own tools, and test them.
-	$(BIN)/pytest --numprocesses 2 --dist loadfile tests/platform
+	$(BIN)/pytest --numprocesses 2 --dist loadfile tests/platform tests/platform/check_alerts.py
+
+check-images: $(VENV)/.dev ## Build the images, look into them, and buy from them; needs Docker, or root on Debian.
+	tests/platform/stand_ins/prepare-docker
+	$(BIN)/python -m tests.platform.tools docker-compose
+	$(BIN)/pytest tests/platform/check_images.py --timeout 1800
+
+k3d: $(VENV)/.base ## Bring the shop up in a cluster on this machine, with Kong and Prometheus.
+	PATH="$(CURDIR)/.tools/bin:$$PATH" k3d/up
 
 # `make test` runs the platform's tests among all others.
 platform: platform-tools

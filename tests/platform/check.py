@@ -17,6 +17,16 @@ CHECKS = (
         needs=("helm", "kubeconform", "kubernetes-validate"),
     ),
     Check(
+        name="kubeconform k3d",
+        command=("python", "-m", "tests.platform.conform", "k3d/infrastructure", "k3d/apps"),
+        needs=("kubeconform", "kubernetes-validate"),
+    ),
+    Check(
+        name="hadolint",
+        command=("hadolint", "deploy/docker/Dockerfile", "tests/platform/stand_ins/Dockerfile"),
+        needs=("hadolint",),
+    ),
+    Check(
         name="checkov charts",
         command=("checkov", "--config-file", "tests/platform/checkov-kubernetes.yaml"),
         needs=("helm", "checkov"),
