@@ -55,7 +55,7 @@ WRITTEN_BY_HAND = {CONTRACT}
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory) -> Path:
     """A copy of the repository, under a git of its own, with one RPC more in a contract."""
-    copy = tmp_path_factory.mktemp("repository")
+    copy: Path = tmp_path_factory.mktemp("repository")
     files = run(ROOT, "git", "ls-files", "--cached", "--others", "--exclude-standard").splitlines()
     for name in files:
         if (ROOT / name).is_file():

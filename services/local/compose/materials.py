@@ -3,6 +3,7 @@
     <root>/authority/      the data folder: authority, passwords, demo accounts; only for setup
     <root>/<service>/      ca.pem  cert.pem  key.pem, and each secret under its setting's name
     <root>/<store>/        what the store's own image reads at its first start
+    <root>/kong/           likewise, and kong.yaml with the keys that verify access tokens
 
 Whatever is there stays: a second run changes nothing but certificates that are due.
 """
@@ -14,15 +15,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from services.local import certs, credentials, topology
+from services.local import certs, credentials, databases, kong_keys, topology
 from services.local.data_folder import DataFolder
 from services.local.demo import accounts
 from services.user import signing_keys
 
+_KONG = "kong"
+_IDENTITIES = (*topology.IDENTITIES, _KONG)
+_KONG_CONFIGURATION = Path(__file__).parents[3] / "kong" / "kong.yaml"
 _CONTAINER_USER = 65532
-_STORES_USER = 999
-"""By the stores' images, which change to this user before they read their secrets."""
-_STORES = ("postgres", "redis", "mongo")
+_USERS = {"postgres": 999, "redis": 999, "mongo": 999, _KONG: 1000}
+"""By the images of others, which change to these users before they read their secrets."""
 _SETTINGS = {"postgres": "database_url", "redis": "redis_url", "mongo": "mongo_url"}
 
 
@@ -55,21 +58,23 @@ class Materials:
         folder = self.authority
         folder.check()
         folder.create()
-        certs.ensure(folder.certs, topology.IDENTITIES)
+        certs.ensure(folder.certs, _IDENTITIES)
+        signing = self.root / "user" / "signing_keys"
+        _prepare_signing_keys(signing)
         given = self._by_container()
+        given[_KONG]["kong.yaml"] = _kong_configuration(signing).encode()
         for name, files in given.items():
-            owner = _STORES_USER if name in _STORES else _CONTAINER_USER
             for file, content in files.items():
-                _write(self.root / name / file, content, owner)
-        _prepare_signing_keys(self.root / "user" / "signing_keys")
+                _write(self.root / name / file, content, _USERS.get(name, _CONTAINER_USER))
         return sorted(given)
 
     def _by_container(self) -> dict[str, dict[str, bytes]]:
         """Returns the files of each container, the signing keys aside."""
-        given = {name: self._identity(name) for name in topology.IDENTITIES if name != "developer"}
+        given = {name: self._identity(name) for name in _IDENTITIES if name != "developer"}
         for service in topology.SERVICES:
             for store in service.stores:
                 given[service.name][_SETTINGS[store]] = self._url(store, service.name).encode()
+        given[_KONG]["redis-password"] = self._secret("store/redis").encode()
         given["gateway"]["redis_url"] = self.redis_url().encode()
         key, webhook = (
             self._secret(f"provider/{name}").encode() for name in ("api-key", "webhook")
@@ -86,8 +91,7 @@ class Materials:
     def _url(self, store: str, service: str) -> str:
         """Returns the URL by which a service reaches a store; Redis has one user for all."""
         if store == "postgres":
-            password = self._secret(f"database/{service}")
-            return f"postgresql://souk_{service}:{password}@postgres{self.domain}/souk_{service}"
+            return databases.urls(self.postgres_url, self.authority, [service])[service]
         if store == "redis":
             return self.redis_url()
         return (
@@ -104,10 +108,7 @@ class Materials:
         create = f"db.getSiblingDB('product').createUser({json.dumps(user)})\n"
         return {
             "postgres": {"password": self._secret("store/postgres").encode()},
-            "redis": {
-                "redis.conf": f"requirepass {redis}\nappendonly yes\n".encode(),
-                "password": redis.encode(),
-            },
+            "redis": {"redis.conf": f"requirepass {redis}\nappendonly yes\n".encode()},
             "mongo": {
                 "root-password": self._secret("store/mongo-root").encode(),
                 "product.js": create.encode(),
@@ -122,6 +123,17 @@ class Materials:
 
     def _secret(self, name: str) -> str:
         return credentials.ensure(self.authority, name)
+
+
+def _kong_configuration(signing: Path) -> str:
+    """Returns Kong's configuration with the public half of every signing key."""
+    public = signing_keys.read(signing).public
+    keys = [
+        {"kty": "OKP", "crv": "Ed25519", "kid": kid, "x": signing_keys.base64url(raw)}
+        for kid, raw in public.items()
+    ]
+    configuration = _KONG_CONFIGURATION.read_text(encoding="utf-8")
+    return kong_keys.declarative(configuration, kong_keys.credentials({"keys": keys}))
 
 
 def _prepare_signing_keys(folder: Path) -> None:
