@@ -89,6 +89,7 @@ resource "aws_cloudfront_distribution" "images" {
   #checkov:skip=CKV_AWS_310:one bucket; when it is away, pictures are missing and the shop sells on
   #checkov:skip=CKV_AWS_374:the shop sells everywhere
   #checkov:skip=CKV_AWS_305:there is no root page
+  #checkov:skip=CKV2_AWS_32:it has one of AWS' own, by its id
   enabled         = true
   is_ipv6_enabled = true
   http_version    = "http2and3"

@@ -1,13 +1,5 @@
 # Nodes have no public address. What they pull and call of AWS stays in the network: gateway and
 # interface endpoints; the rest leaves by NAT.
-data "aws_availability_zones" "this" {
-  state = "available"
-}
-
-locals {
-  zones = slice(data.aws_availability_zones.this.names, 0, 3)
-}
-
 resource "aws_vpc" "this" {
   cidr_block           = var.cidr
   enable_dns_hostnames = true
@@ -20,7 +12,7 @@ resource "aws_default_security_group" "closed" {
 }
 
 resource "aws_subnet" "private" {
-  for_each          = { for index, zone in local.zones : zone => index }
+  for_each          = { for index, zone in var.zones : zone => index }
   vpc_id            = aws_vpc.this.id
   availability_zone = each.key
   cidr_block        = cidrsubnet(var.cidr, 3, each.value)
@@ -31,7 +23,7 @@ resource "aws_subnet" "private" {
 }
 
 resource "aws_subnet" "public" {
-  for_each          = { for index, zone in local.zones : zone => index }
+  for_each          = { for index, zone in var.zones : zone => index }
   vpc_id            = aws_vpc.this.id
   availability_zone = each.key
   cidr_block        = cidrsubnet(var.cidr, 8, 224 + each.value)

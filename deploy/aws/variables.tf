@@ -10,6 +10,12 @@ variable "region" {
   default     = "eu-central-1"
 }
 
+variable "zones" {
+  description = "Three zones of the region, by name: a new one does not move what is there."
+  type        = list(string)
+  default     = ["eu-central-1a", "eu-central-1b", "eu-central-1c"]
+}
+
 variable "kubernetes_version" {
   description = "The control plane's and the nodes' version."
   type        = string

@@ -24,6 +24,8 @@ cp -a "$packages" "$root/opt/packages"
 find "$root" -type d \( -name tests -o -name test -o -name __pycache__ \) -prune -exec rm -rf {} +
 find "$root/opt/packages" -type f \( -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.c' -o -name '*.h' \) -delete
 rm -rf "$root/opt/packages/bin"
+# Of AWS, S3 and the exchange of tokens are used; the SDK describes four hundred more services.
+find "$root/opt/packages/botocore/data" -mindepth 1 -maxdepth 1 -type d ! -name s3 ! -name sts -exec rm -rf {} +
 
 find "$root" -type f -name '*.so*' -exec strip --strip-unneeded {} +
 # `ldd` names the libraries of Debian; those in wheels are found beside what loads them.

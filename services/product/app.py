@@ -26,6 +26,7 @@ async def build(settings: Settings, mesh: Mesh) -> AsyncIterator[App]:
         _database(settings, mesh.name) as db,
         image_store.opened(
             bucket=settings.image_bucket,
+            region=settings.image_region,
             base_uri=settings.image_base_uri,
             life=settings.image_upload_life,
         ) as images,

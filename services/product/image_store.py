@@ -89,9 +89,12 @@ KEEPS_NONE: Final = ImageStore(None, bucket="", base_uri="", life=timedelta(0))
 
 @asynccontextmanager
 async def opened(
-    *, bucket: str | None, base_uri: str | None, life: timedelta
+    *, bucket: str | None, region: str | None, base_uri: str | None, life: timedelta
 ) -> AsyncIterator[ImageStore]:
-    """Opens the bucket; with none, a store that refuses. Raises SettingsError without the SDK."""
+    """Opens the bucket; with none, a store that refuses. Raises SettingsError without the SDK.
+
+    With no `region` it is the SDK's own (`AWS_DEFAULT_REGION`).
+    """
     if bucket is None:
         yield KEEPS_NONE
         return
@@ -106,7 +109,7 @@ async def opened(
         read_timeout=_TIMEOUT_SECONDS,
         retries={"total_max_attempts": 2, "mode": "standard"},
     )
-    async with get_session().create_client("s3", config=config) as client:
+    async with get_session().create_client("s3", region_name=region, config=config) as client:
         yield ImageStore(client, bucket=bucket, base_uri=base_uri or "", life=life)
 
 

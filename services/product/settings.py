@@ -17,8 +17,8 @@ class Settings(MeshSettings):
     a minute, a committed one.
     `watch_interval`: how often the stock of watched products is read.
     `watch_limit`: how many may watch at the same time.
-    `image_bucket`: the S3 bucket of pictures; without one the shop keeps none. Region, credentials
-    and endpoint are the AWS SDK's own business (`AWS_REGION`, `AWS_ROLE_ARN`, ...).
+    `image_bucket`, `image_region`: the S3 bucket of pictures and where it is; without a bucket the
+    shop keeps none. Credentials and endpoint are the AWS SDK's own business (`AWS_ROLE_ARN`, ...).
     `image_base_uri`: where the pictures are served from, like `https://images.souk.example`.
     `image_upload_life`: how long an upload may be begun.
     """
@@ -30,6 +30,7 @@ class Settings(MeshSettings):
     watch_interval: timedelta = timedelta(milliseconds=500)
     watch_limit: int = 1000
     image_bucket: str | None = None
+    image_region: str | None = None
     image_base_uri: str | None = None
     image_upload_life: timedelta = timedelta(minutes=5)
 

@@ -41,7 +41,6 @@ IDENTITIES = (*SERVICES, "gateway", "developer", "sandbox")
 
 # A URL is signed without asking anybody.
 _AWS = {
-    "AWS_REGION": "eu-central-1",
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "test",
 }
@@ -194,6 +193,7 @@ def _environment(
         "SOUK_REDIS_URL": urls["redis"],
         "SOUK_MONGO_URL": urls["mongo"],
         "SOUK_IMAGE_BUCKET": "pictures",
+        "SOUK_IMAGE_REGION": "eu-central-1",
         "SOUK_IMAGE_BASE_URI": "https://images.souk.example",
         "SOUK_PROVIDER_URL": urls["sandbox"],
         "SOUK_PROVIDER_API_KEY": PROVIDER_API_KEY,

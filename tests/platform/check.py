@@ -59,6 +59,16 @@ CHECKS = (
         ),
         needs=("deck",),
     ),
+    Check(
+        name="checkov AWS",
+        command=("checkov", "--config-file", "tests/platform/checkov-terraform.yaml"),
+        needs=("checkov",),
+    ),
+    Check(
+        name="terraform fmt",
+        command=("terraform", "fmt", "-check", "-diff", "-recursive", "deploy/aws"),
+        needs=("terraform",),
+    ),
 )
 
 

@@ -1,6 +1,7 @@
 """Pictures go to S3 past the service, with the rights of the pod's own role."""
 
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from services.mesh.errors import FailedPrecondition, Unavailable
 from services.mesh.ids import new_id
 from services.mesh.settings import SettingsError
 from services.product import image_store
+from services.product.image_store import ImageStore
 from services.product.settings import Settings
 from tests import moto
 
@@ -43,8 +45,6 @@ def pod(aws: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     token.write_text("a.projected.token")
     for name, value in {
         "AWS_ENDPOINT_URL": aws,
-        "AWS_REGION": moto.REGION,
-        "AWS_DEFAULT_REGION": moto.REGION,
         "AWS_ROLE_ARN": ROLE,
         "AWS_WEB_IDENTITY_TOKEN_FILE": str(token),
         "AWS_STS_REGIONAL_ENDPOINTS": "regional",
@@ -53,7 +53,7 @@ def pod(aws: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
     }.items():
         monkeypatch.setenv(name, value)
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name, raising=False)
     return token
 
@@ -62,7 +62,7 @@ def pod(aws: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 async def test_a_picture_is_put_where_its_uri_says(aws):
     """Who was given an upload puts the picture there with one PUT; it is in the bucket then."""
     product_id = new_id()
-    async with image_store.opened(bucket=BUCKET, base_uri=BASE_URI, life=LIFE) as images:
+    async with opened() as images:
         upload = await images.upload(product_id, content_type="image/png", size_bytes=len(PICTURE))
     async with (
         aiohttp.ClientSession() as http,
@@ -81,7 +81,7 @@ async def test_a_picture_is_put_where_its_uri_says(aws):
 @pytest.mark.usefixtures("pod")
 async def test_an_upload_is_good_for_one_type_one_length_and_a_short_time():
     """What S3 checks of an upload is signed, with credentials that the role was lent."""
-    async with image_store.opened(bucket=BUCKET, base_uri=BASE_URI, life=LIFE) as images:
+    async with opened() as images:
         upload = await images.upload(new_id(), content_type="image/webp", size_bytes=1234)
     query = parse_qs(urlsplit(upload.upload_uri).query)
     assert query["X-Amz-SignedHeaders"] == ["content-length;content-type;host"]
@@ -96,14 +96,14 @@ async def test_an_upload_is_good_for_one_type_one_length_and_a_short_time():
 async def test_without_a_token_no_upload_is_given(pod):
     """A pod whose ServiceAccount has no role is told so by the log, and the caller to try later."""
     pod.unlink()
-    async with image_store.opened(bucket=BUCKET, base_uri=BASE_URI, life=LIFE) as images:
+    async with opened() as images:
         with pytest.raises(Unavailable):
             await images.upload(new_id(), content_type="image/png", size_bytes=1)
 
 
 async def test_a_shop_without_a_bucket_says_so():
     """The RPC is refused; nothing of AWS is needed for that."""
-    async with image_store.opened(bucket=None, base_uri=None, life=LIFE) as images:
+    async with opened(bucket=None) as images:
         with pytest.raises(FailedPrecondition, match="this shop keeps no pictures"):
             await images.upload(new_id(), content_type="image/png", size_bytes=1)
 
@@ -118,6 +118,11 @@ def test_a_bucket_needs_an_address_that_people_can_read(base_uri: str | None):
     }
     with pytest.raises(SettingsError, match="SOUK_IMAGE_BASE_URI"):
         settings.load(Settings, environ)
+
+
+def opened(bucket: str | None = BUCKET) -> AbstractAsyncContextManager[ImageStore]:
+    """Open the store as the service does."""
+    return image_store.opened(bucket=bucket, region=moto.REGION, base_uri=BASE_URI, life=LIFE)
 
 
 def _admin(url: str) -> Any:
