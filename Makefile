@@ -42,6 +42,10 @@ check-images: $(VENV)/.dev ## Build the images, look into them, and buy from the
 k3d: $(VENV)/.base ## Bring the shop up in a cluster on this machine, with Kong and Prometheus.
 	PATH="$(CURDIR)/.tools/bin:$$PATH" k3d/up
 
+.PHONY: check-vault
+check-vault: platform-tools ## Test Vault's configuration on a real server, agent and PostgreSQL.
+	$(BIN)/pytest tests/platform/vault
+
 # `make test` runs the platform's tests among all others.
 platform: platform-tools
 	$(BIN)/python -m tests.platform.check

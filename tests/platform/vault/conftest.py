@@ -2,21 +2,30 @@
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
+from services.local import topology
 from services.local.certs import make_ca
 from services.local.stores import postgres
+from tests.platform import charts
+from tests.platform.charts import PRODUCTION, Charts, Layer
 from tests.platform.vault import api_server, openbao
 from tests.platform.vault.api_server import ApiServer
+from tests.platform.vault.injection import Pod
 from tests.platform.vault.openbao import ROOT, Vault
 
+PutSecrets = Callable[[Pod], Awaitable[None]]
+
+_CHARTS = [*(service.name for service in topology.SERVICES), "gateway"]
 _PASSWORD = "only-for-the-first-login"
 
 
@@ -28,9 +37,13 @@ class Configured:
     api: ApiServer
     postgres: str
 
+    @property
+    def address(self) -> str:
+        """Where PostgreSQL is."""
+        return urlsplit(self.postgres).netloc.rpartition("@")[2]
+
     async def configure(self, *arguments: str, **environment: str) -> str:
         """Runs `deploy/vault/configure.py` and returns what it printed."""
-        address = urlsplit(self.postgres).netloc.rpartition("@")[2]
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, str(ROOT / "deploy/vault/configure.py"), *arguments),
             env={
@@ -40,7 +53,7 @@ class Configured:
                 "OUTSIDE_KUBERNETES": "true",
                 # Vault wants one, though our API server speaks no TLS.
                 "KUBERNETES_CA_CERT": make_ca().certificate_pem.decode(),
-                "POSTGRES_ADDRESS": address,
+                "POSTGRES_ADDRESS": self.address,
                 "POSTGRES_SSLMODE": "disable",
                 **environment,
             },
@@ -57,8 +70,7 @@ class Configured:
 
     def database(self, service: str, username: str, password: str) -> str:
         """Returns the URL of a service's database for an account of Vault's making."""
-        address = urlsplit(self.postgres).netloc.rpartition("@")[2]
-        return f"postgresql://{username}:{password}@{address}/souk_{service}"
+        return f"postgresql://{username}:{password}@{self.address}/souk_{service}"
 
 
 @pytest.fixture(scope="session")
@@ -94,3 +106,32 @@ def _psql(url: str, script: Path) -> None:
         check=True,
         timeout=60,
     )
+
+
+@pytest.fixture(scope="session")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """Gives the pod templates of the production layer by their ServiceAccount."""
+    if not charts.HELM.exists():
+        pytest.skip("helm is not installed (make tools)")
+    ours = Charts(tmp_path_factory.mktemp("charts"))
+    templates = [
+        item["spec"]["template"]
+        for chart in _CHARTS
+        for item in ours.objects(Layer(chart, PRODUCTION))
+        if item["kind"] in {"Deployment", "Job"} and "test" not in item["metadata"]["name"]
+    ]
+    return {template["spec"]["serviceAccountName"]: template for template in templates}
+
+
+@pytest.fixture
+def put_secrets(configured: Configured) -> PutSecrets:
+    """Gives what writes the key-value secrets of a pod, with every item that its templates name."""
+
+    async def put(pod: Pod) -> None:
+        text = str(pod.agent(Path("token"), once=True)["template"])
+        items = dict.fromkeys(re.findall(r"\.Data\.data\.(\w+)", text), "some text")
+        for path in pod.secrets:
+            if path.startswith("secret/data/"):
+                await configured.vault.write(path, {"data": items or {"2026.pem": "a key"}})
+
+    return put

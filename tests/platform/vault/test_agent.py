@@ -1,6 +1,5 @@
 """The real agent writes into the pods of our charts what their processes read."""
 
-import re
 import stat
 from pathlib import Path
 from typing import Any
@@ -11,29 +10,11 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from services.local import topology
 from services.local.derived.vault import policies, read
-from tests.platform import charts
-from tests.platform.charts import PRODUCTION, Charts, Layer
 from tests.platform.vault import openbao
-from tests.platform.vault.conftest import Configured
 from tests.platform.vault.injection import Pod
 
 CHARTS = [*(service.name for service in topology.SERVICES), "gateway"]
 ACCOUNTS = [workload.account for workload in read().workloads]
-
-
-@pytest.fixture(scope="module")
-def rendered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    """Gives the pod templates of the production layer by their ServiceAccount."""
-    if not charts.HELM.exists():
-        pytest.skip("helm is not installed (make tools)")
-    ours = Charts(tmp_path_factory.mktemp("charts"))
-    templates = [
-        item["spec"]["template"]
-        for chart in CHARTS
-        for item in ours.objects(Layer(chart, PRODUCTION))
-        if item["kind"] in {"Deployment", "Job"} and "test" not in item["metadata"]["name"]
-    ]
-    return {template["spec"]["serviceAccountName"]: template for template in templates}
 
 
 @pytest.fixture
@@ -56,12 +37,14 @@ def test_pods_ask_for_exactly_what_the_table_gives(rendered, tmp_path):
 
 
 @pytest.mark.parametrize("pod", ACCOUNTS, indirect=True)
-async def test_the_agent_writes_every_file_that_the_process_is_told_of(configured, pod, tmp_path):
+async def test_the_agent_writes_every_file_that_the_process_is_told_of(
+    configured, put_secrets, pod, tmp_path
+):
     """First the init container's agent, then the sidecar's on the same files: all is there.
 
     Each file can be read by its owner alone, and certificate and key still belong together.
     """
-    await _put_secrets(configured, pod)
+    await put_secrets(pod)
     token = tmp_path / "token"
     token.write_text(configured.api.token(pod.account))
     for _ in ("init container", "sidecar"):
@@ -88,12 +71,3 @@ def _check_identity(pod: Pod) -> None:
     assert uris == [f"spiffe://souk/{pod.account}"]
     assert leaf.public_key() == load_pem_private_key(texts["KEY"], None).public_key()
     leaf.verify_directly_issued_by(x509.load_pem_x509_certificate(texts["CA"]))
-
-
-async def _put_secrets(configured: Configured, pod: Pod) -> None:
-    """Writes the key-value secrets of the pod, with every item that its templates name."""
-    text = str(pod.agent(Path("token"), once=True)["template"])
-    items = dict.fromkeys(re.findall(r"\.Data\.data\.(\w+)", text), "some text")
-    for path in pod.secrets:
-        if path.startswith("secret/data/"):
-            await configured.vault.write(path, {"data": items or {"2026.pem": "a key"}})
