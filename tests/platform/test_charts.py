@@ -231,7 +231,12 @@ def test_k3d_differs_only_where_it_is_meant_to(charts, chart):
     for field in ("ports", "startupProbe", "livenessProbe", "lifecycle", "resources"):
         assert production.container[field] == local.container[field], field
     names = [environment(objects.container).keys() for objects in (production, local)]
-    only_production = {"SOUK_SMTP_HOST", "SOUK_IMAGE_BUCKET", "SOUK_IMAGE_BASE_URI"}
+    only_production = {
+        "SOUK_SMTP_HOST",
+        "SOUK_IMAGE_BUCKET",
+        "SOUK_IMAGE_REGION",
+        "SOUK_IMAGE_BASE_URI",
+    }
     assert names[0] - only_production == names[1] - only_production
 
 

@@ -1,5 +1,9 @@
 # Derived from the contracts by `souk gen`; do not edit.
 
+path "secret/data/souk/gateway" {
+  capabilities = ["read"]
+}
+
 path "pki/issue/souk-gateway" {
   capabilities = ["update"]
 }

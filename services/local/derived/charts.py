@@ -53,7 +53,7 @@ def mesh(name: str) -> dict[str, Any]:
             "callers": [],
             "facesPeople": True,
             "callees": callees,
-            "stores": [],
+            "stores": ["redis"],  # where its processes share what callers have called
             "upstreams": upstreams | _STOREFRONT,
         }
     callers = {caller for rpc in _rpcs(name) for caller in rpc.policy.callers}
