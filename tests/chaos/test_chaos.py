@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import leaks
 from tests.chaos import books, history, invariants, report, run, scratch
 from tests.chaos.breaks import BREAKS, LITTLE, OVERUSES
 from tests.chaos.faults import FAULTS
@@ -72,6 +73,11 @@ def test_the_last_item_is_one_order_and_99_refusals(short: Short):
     (note,) = history.notes(short.history, "last item")
     told = last_item_answers(history.read(short.history), note["product"])
     assert Counter(told.values()) == {"sold": 1, "OUT_OF_STOCK": 99}
+
+
+def test_no_log_tells_a_secret(short: Short):
+    """Whatever fails, no process writes tokens, passwords, addresses or SQL into its log."""
+    leaks.check(sorted(short.plan.folder.rglob("logs/*.log")))
 
 
 def test_each_invariant_is_broken_once():
