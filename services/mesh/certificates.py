@@ -10,6 +10,7 @@ from weakref import WeakSet
 
 import structlog
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
 from services.mesh.settings import MeshSettings, SettingsError
@@ -52,8 +53,13 @@ class CredentialFiles(WatchedFiles[Credentials]):
         """Return their content. Raises OSError or ValueError if it cannot be used."""
         ca, certificate, key = (path.read_bytes() for path in self._pem)
         x509.load_pem_x509_certificates(ca)
-        public = x509.load_pem_x509_certificate(certificate).public_key()
-        if serialization.load_pem_private_key(key, None).public_key() != public:
+        try:
+            public = x509.load_pem_x509_certificate(certificate).public_key()
+            private = serialization.load_pem_private_key(key, None)
+        except (TypeError, UnsupportedAlgorithm) as error:
+            # Of a key with a password, of a kind of key that nobody here knows.
+            raise ValueError(f"{self._pem[1]} or its key can't be used: {error}") from error
+        if private.public_key() != public:
             raise ValueError("the private key does not belong to the certificate")
         return Credentials(ca=ca, certificate=certificate, key=key)
 
