@@ -43,10 +43,13 @@ class AttemptStore:
         self._limits = limits
 
     async def take(self, account: str, *, address: str) -> None:
-        """Count a try at `account`, from `address` if it is known. Raises TooManyAttempts."""
+        """Count a try at `account`, from `address` if it is known. Raises TooManyAttempts.
+
+        The address comes first: one that may try no more keeps nobody else out.
+        """
         counted = [(_account(account), self._limits.per_account)]
         if address:
-            counted.append((_address(address), self._limits.per_address))
+            counted.insert(0, (_address(address), self._limits.per_address))
         async with self._db.connection() as conn:
             for hashed, limit in counted:
                 row = await conn.fetchrow(_TAKE, hashed, self._limits.window)

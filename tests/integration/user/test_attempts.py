@@ -120,6 +120,18 @@ async def test_an_address_is_bounded_over_all_accounts(parts: Parts):
     assert (await told(parts.accounts, "new@example.com"))[0] == CredentialsInvalid.reason
 
 
+async def test_an_address_that_may_try_no_more_keeps_nobody_out(parts: Parts):
+    """What is refused for its address is not counted against the account that it names."""
+    await register(parts, "ada@example.com")
+    for number in range(LIMITS.per_address):
+        await told(parts.accounts, f"user{number}@example.com")
+    for _ in range(LIMITS.per_account):
+        await told(parts.accounts, "ada@example.com")
+
+    come_from("203.0.113.8")
+    await parts.accounts.login(email="ada@example.com", password=PASSWORD)
+
+
 async def test_the_window_ends_by_the_databases_clock(parts: Parts):
     """What is told to wait for is the time after which tries count anew."""
     for _ in range(LIMITS.per_account):
