@@ -17,6 +17,7 @@ from typing import Any, Self, TypeVar
 import grpc
 import structlog
 
+from services.mesh import client_address
 from services.mesh.errors import DeadlineExceeded
 from souk.storefront.v1 import storefront_service_pb2 as pb
 
@@ -96,6 +97,11 @@ def _first(group: BaseExceptionGroup[grpc.aio.AioRpcError]) -> grpc.aio.AioRpcEr
 
 
 def _caller_metadata(context: Any) -> tuple[tuple[str, str], ...]:
-    """Return the caller's access token, as the services behind the page want to see it."""
+    """Return whose call it is, as the services behind the page want to see it.
+
+    The caller's access token, and the client's address if the gateway told it.
+    """
     metadata = context.invocation_metadata()
-    return tuple((key, value) for key, value in metadata if key == "authorization")
+    token = tuple((key, value) for key, value in metadata if key == "authorization")
+    address = client_address.client_address()
+    return (*token, (client_address.KEY, address)) if address else token
