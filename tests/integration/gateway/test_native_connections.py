@@ -204,7 +204,8 @@ async def test_renewal() -> None:
         under_way = asyncio.create_task(_code(transport, seconds=1, method="Hang"))
         async with asyncio.timeout(5):
             await calls.hanging.wait()
-        former = transport.renew(Target(name="127.0.0.1", port=port, context=None))
+        there = Target(name="127.0.0.1", port=port, context=None)
+        former = await transport.renew_when_ready(there, 5)
         closing = asyncio.create_task(former.close(10))
         assert code_pb2.OK == await _code(transport)
         assert code_pb2.DEADLINE_EXCEEDED == await under_way

@@ -54,11 +54,6 @@ class Dispatch:
         configs, throttle = MethodConfigs(service_config), Throttle(service_config)
         self._configs, self.throttle, self._known = configs, throttle, {}
 
-    def renew(self, target: Target) -> Balancer:
-        """Lets calls that begin from now on go over new connections. Returns those of before."""
-        former, self.balancer = self.balancer, Balancer(target, self._resolve)
-        return former
-
     async def renew_when_ready(self, target: Target, seconds: float) -> Balancer:
         """Lets calls go over new connections as soon as one stands, at the latest after so long.
 

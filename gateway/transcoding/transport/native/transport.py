@@ -47,13 +47,6 @@ class NativeTransport:
         """
         self._dispatch.configure(service_config)
 
-    def renew(self, target: Target) -> Balancer:
-        """Lets calls that begin from now on go over new connections.
-
-        Returns those of before, which the caller closes.
-        """
-        return self._dispatch.renew(target)
-
     async def renew_when_ready(self, target: Target, seconds: float) -> Balancer:
         """Lets calls go over new connections as soon as one stands, at the latest after so long.
 
