@@ -92,11 +92,7 @@ def _show(options: argparse.Namespace, console: Console) -> None:
     if not found:
         console.line("There are no certificates yet: `souk up` or `souk certs issue` makes them.")
         return
-    console.heading(
-        _ROW.format(
-            name="NAME", role="ROLE", left="EXPIRES", fingerprint="SHA-256", issuer="ISSUER"
-        )
-    )
+    console.heading(_ROW.format(**_HEADINGS))
     for each in found:
         left = datetime.fromisoformat(each["notAfter"]) - datetime.now(UTC)
         console.line(_ROW.format(**each, left=_span(left)))
