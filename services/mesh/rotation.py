@@ -22,6 +22,8 @@ from services.mesh.settings import Secret
 DRAIN_SECONDS: Final = 10.0
 """How long what was begun with former credentials may take; longer than any statement may."""
 
+_END_SECONDS: Final = 5.0
+
 
 class Retiring:
     """What is closed in its own time: each as a task, of which none outlives the block."""
@@ -63,7 +65,8 @@ async def following(secret: Secret | str, exchange: Exchange, *, name: str) -> A
         yield
     finally:
         task.cancel()
-        await asyncio.wait([task])
+        # Bounded, since a driver may swallow a cancellation.
+        await asyncio.wait([task], timeout=_END_SECONDS)
 
 
 async def _follow(secret: Secret, changed: asyncio.Event, exchange: Exchange, name: str) -> Never:
