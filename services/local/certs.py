@@ -109,28 +109,31 @@ def is_due(certificate: x509.Certificate) -> bool:
     return remaining(certificate) < 1 / 3
 
 
-def ensure(folder: Path, names: Iterable[str]) -> list[str]:
+def ensure(folder: Path, names: Iterable[str], *, life: timedelta = _LEAF_LIFE) -> list[str]:
     """Makes what is missing in `folder`, renews identities that are due or that nobody trusts.
 
-    Returns the names issued anew. An authority that is due is left to `rollover`, since who trusts
-    it may be running; one that is gone is made anew, with every identity.
+    `life` is that of identities. Returns the names issued anew. An authority that is due is left to
+    `rollover`, since who trusts it may be running; one that is gone is made anew, with every
+    identity.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     issued = []
     if load(folder, AUTHORITY) is None:
         save(folder, AUTHORITY, make_ca())
         issued.append(AUTHORITY)
-    return issued + renew(folder, [name for name in names if _needs_renewal(folder, name)])
+    return issued + renew(
+        folder, [name for name in names if _needs_renewal(folder, name)], life=life
+    )
 
 
-def renew(folder: Path, names: Iterable[str]) -> list[str]:
+def renew(folder: Path, names: Iterable[str], *, life: timedelta = _LEAF_LIFE) -> list[str]:
     """Gives each of the names another certificate by the authority; returns them."""
     authority = load(folder, AUTHORITY)
     if authority is None:
         raise FileNotFoundError(f"{folder} has no authority: run `souk certs issue`")
     renewed = list(names)
     for name in renewed:
-        save(folder, name, issue(authority, name))
+        save(folder, name, issue(authority, name, life=life))
     return renewed
 
 

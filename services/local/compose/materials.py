@@ -13,6 +13,7 @@ import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from services.local import certs, credentials, databases, kong_keys, topology
@@ -23,6 +24,8 @@ from services.user import signing_keys
 _KONG = "kong"
 _IDENTITIES = (*topology.IDENTITIES, _KONG)
 _KONG_CONFIGURATION = Path(__file__).parents[3] / "kong" / "kong.yaml"
+# Nobody renews them while the containers run: `docker compose up` and `make k3d` do, given again.
+_CERTIFICATE_LIFE = timedelta(days=30)
 _CONTAINER_USER = 65532
 _USERS = {"postgres": 999, "redis": 999, "mongo": 999, _KONG: 1000}
 """By the images of others, which change to these users before they read their secrets."""
@@ -58,7 +61,7 @@ class Materials:
         folder = self.authority
         folder.check()
         folder.create()
-        certs.ensure(folder.certs, _IDENTITIES)
+        certs.ensure(folder.certs, _IDENTITIES, life=_CERTIFICATE_LIFE)
         signing = self.root / "user" / "signing_keys"
         _prepare_signing_keys(signing)
         given = self._by_container()
