@@ -134,7 +134,12 @@ def _connect(vault: Vault, *, path: str, body: Mapping[str, Any], first: Mapping
         if not value:
             raise Missing(f"{name}: POSTGRES_PASSWORD is needed the first time")
     vault.write(path, {**body, **first})
-    vault.write(path.replace("/config/", "/rotate-root/"), {})
+    rotation = path.replace("/config/", "/rotate-root/")
+    try:
+        vault.write(rotation, {})
+    except Refused as refused:
+        remedy = f"`vault write -force {rotation}`"
+        raise Refused(f"{refused}; POSTGRES_PASSWORD stays good until {remedy}") from refused
 
 
 def _tidy(vault: Vault, wanted: Mapping[str, Any], policies: Mapping[str, str]) -> None:
