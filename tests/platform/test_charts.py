@@ -1,5 +1,7 @@
 """The charts give what the cluster needs, in production and on k3d, rendered by the real Helm."""
 
+import re
+
 import pytest
 import yaml
 
@@ -16,6 +18,7 @@ from tests.platform.charts import (
     layer_of,
 )
 from tests.platform.objects import Objects, environment, seconds
+from tests.platform.test_alerts import ALERTS
 
 MESH = tuple(chart for chart in CHARTS if chart != "sandbox")
 
@@ -208,6 +211,22 @@ def test_the_migration_runs_before_with_its_own_rights(charts):
     assert (
         "true" == template["metadata"]["annotations"]["vault.hashicorp.com/agent-pre-populate-only"]
     )
+
+
+def test_a_failed_migration_is_seen_by_its_alert(charts):
+    """The alert looks for Jobs by the name that the charts give them."""
+    expression = ALERTS["MigrationFailed"]["expr"]
+    (names,) = re.findall(r'job_name=~"([^"]+)"', expression)
+    job = rendered(charts, "order").one("Job")
+    assert re.fullmatch(names, job["metadata"]["name"])
+
+
+def test_the_gateway_finds_its_contracts_in_the_image(charts):
+    """Its argument is where the image has the descriptor set."""
+    dockerfile = (ROOT / "deploy/docker/Dockerfile").read_text(encoding="utf-8")
+    (folder,) = re.findall(r"^COPY --from=code /app/souk\.binpb (\S+)/$", dockerfile, re.MULTILINE)
+    (container,) = rendered(charts, "gateway").deployment["template"]["spec"]["containers"]
+    assert f"--descriptors=/app/{folder}/souk.binpb" in container["args"]
 
 
 def test_an_iam_role_is_the_service_accounts(charts):

@@ -131,8 +131,8 @@ CASES = (
     Case(
         alert="MigrationFailed",
         rules="monitoring/rules/processes.yaml",
-        series={'kube_job_status_failed{namespace="souk", job_name="order-migrate"}': (0, 1)},
-        labels={"severity": "page", "namespace": "souk", "job_name": "order-migrate"},
+        series={'kube_job_status_failed{namespace="souk", job_name="order-migration"}': (0, 1)},
+        labels={"severity": "page", "namespace": "souk", "job_name": "order-migration"},
         flaps=True,
     ),
     Case(
