@@ -24,6 +24,7 @@ from tests.contract.shop import Shop
 from tests.contract.tables import Desk
 
 OWNED = [rpc for rpc in RPCS if rpc.policy.HasField("owner")]
+# Not FAILED_PRECONDITION: what was asked for may be past it, and was found all the same.
 REFUSED = (
     grpc.StatusCode.NOT_FOUND,
     grpc.StatusCode.PERMISSION_DENIED,
@@ -31,7 +32,6 @@ REFUSED = (
 )
 OWNER = "owner"
 
-# The state of what was asked for may have come to forbid it: it was found all the same.
 _SECONDS = 3
 
 
