@@ -89,7 +89,11 @@ async def _follow(watched: Iterable[WatchedFiles[Any]], period: timedelta) -> Ne
     while True:
         await asyncio.sleep(period.total_seconds())
         for each in tuple(watched):
-            await each.refresh()
+            try:
+                await each.refresh()
+            except Exception as error:  # noqa: BLE001  # one of them must not stop the others
+                # Its text may show what was read.
+                _log.error("files not looked at", error=type(error).__name__)
 
 
 def _stamp(paths: Iterable[Path]) -> _Stamp:

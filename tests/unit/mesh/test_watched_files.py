@@ -95,6 +95,23 @@ async def test_followed_files_are_looked_at_again_and_again(
         await eventually(is_second)
 
 
+async def test_one_that_fails_in_its_own_way_stops_no_other(
+    tmp_path: Path, eventually: Eventually
+) -> None:
+    """Whatever reading one of them raises, the others are looked at as before."""
+    path = tmp_path / "secret"
+    path.write_text("first")
+    values = iter(["first"])
+    bad, good = WatchedFiles([path], lambda: {"first": 1}[next(values, "")]), watched(path)
+
+    async def is_second() -> bool:
+        return good.value == "second"
+
+    async with watched_files.following([bad, good], timedelta(milliseconds=5)):
+        path.write_text("second")
+        await eventually(is_second)
+
+
 async def test_a_secret_given_by_a_file_follows_it(tmp_path: Path) -> None:
     """Settings are read once, but for secrets of which a file is named."""
     path = tmp_path / "secret"
