@@ -6,7 +6,7 @@
 
 What is missing is mounted, every policy and role is written, and what an older table left over
 (named `souk-…` and no longer in it) is deleted. Secrets are never touched. The PostgreSQL password
-is needed once: Vault then replaces it by one that only Vault knows.
+is needed once: Vault then replaces it by one that only Vault knows, and again whenever it is given.
 
 A Vault outside of the cluster also needs OUTSIDE_KUBERNETES=true, KUBERNETES_HOST and, as PEM,
 KUBERNETES_CA_CERT. VAULT_CACERT and VAULT_NAMESPACE mean what they mean to Vault's own program.
@@ -127,19 +127,14 @@ def _mount(vault: Vault, mounts: Mapping[str, Mapping[str, Any]]) -> None:
 
 def _connect(vault: Vault, *, path: str, body: Mapping[str, Any], first: Mapping[str, Any]) -> None:
     """Describes the database server; the first time with the password that is then replaced."""
-    if vault.read(path) is not None:
-        vault.write(path, body)
-        return
-    for name, value in first.items():
-        if not value:
-            raise Missing(f"{name}: POSTGRES_PASSWORD is needed the first time")
-    vault.write(path, {**body, **first})
-    rotation = path.replace("/config/", "/rotate-root/")
-    try:
-        vault.write(rotation, {})
-    except Refused as refused:
-        remedy = f"`vault write -force {rotation}`"
-        raise Refused(f"{refused}; POSTGRES_PASSWORD stays good until {remedy}") from refused
+    is_new = vault.read(path) is None
+    missing = [name for name, value in first.items() if not value]
+    if is_new and missing:
+        raise Missing(f"{missing[0]}: POSTGRES_PASSWORD is needed the first time")
+    vault.write(path, {**body, **first} if is_new else body)
+    # Who gives it again may do so because the run before ended between the two.
+    if not missing:
+        vault.write(path.replace("/config/", "/rotate-root/"), {})
 
 
 def _tidy(vault: Vault, wanted: Mapping[str, Any], policies: Mapping[str, str]) -> None:

@@ -31,6 +31,13 @@ async def test_configuring_again_deletes_only_what_the_table_no_longer_gives(con
     assert await vault.read("sys/policies/acl/others")
 
 
+async def test_the_password_can_be_given_again(configured):
+    """Vault replaces its own once more and goes on making accounts."""
+    printed = await configured.configure(POSTGRES_PASSWORD="not the one that is good now")
+    assert "post database/rotate-root/souk-postgres" in printed.splitlines()
+    assert await _account(configured, "order")
+
+
 async def test_preparing_the_databases_again_changes_nothing(configured):
     """Vault's role keeps the password that only Vault knows, so accounts can still be made."""
     await prepare_databases(configured.postgres)

@@ -1,4 +1,4 @@
-"""The password that an administrator gave once is told of where it is not replaced."""
+"""The password that an administrator gives is replaced, if not at first then at the next try."""
 
 import importlib.util
 from types import ModuleType
@@ -8,6 +8,8 @@ import pytest
 
 from services.local.derived.vault import FOLDER
 from tests.platform.charts import ROOT
+
+CONFIG, ROTATION = "database/config/souk-postgres", "database/rotate-root/souk-postgres"
 
 
 @pytest.fixture
@@ -21,24 +23,40 @@ def configure() -> ModuleType:
     return module
 
 
-def test_a_password_that_stays_good_is_told(configure: ModuleType):
-    """Given again, the script finds the connection described and would be content."""
+class Recorder:
+    """Stands in for a Vault: keeps what is written, and refuses the first exchange."""
 
-    class Vault:
-        """Describes the server, and can't change its password."""
+    def __init__(self, refused: Exception) -> None:
+        self.refusals = [refused]
+        self.written: dict[str, Any] = {}
 
-        def read(self, _path: str) -> None:
-            """Knows nothing yet."""
+    def read(self, path: str) -> Any:
+        """Returns what was written."""
+        return self.written.get(path)
 
-        def names(self, _path: str) -> list[str]:
-            """Has an authority."""
-            return ["issuer"]
+    def names(self, _path: str) -> list[str]:
+        """Has an authority, and nothing left over."""
+        return ["issuer"]
 
-        def write(self, path: str, _body: Any) -> None:
-            """Refuses the exchange alone."""
-            if "rotate-root" in path:
-                raise configure.Refused(f"POST {path}: 500 no connection")
+    def write(self, path: str, body: Any) -> None:
+        """Keeps it."""
+        if path == ROTATION and self.refusals:
+            raise self.refusals.pop()
+        self.written[path] = body
 
-    connection = {"path": "database/config/souk-pg", "body": {}, "first": {"password": "hush"}}
-    with pytest.raises(configure.Refused, match="vault write -force database/rotate-root/souk-pg"):
-        configure.configure(Vault(), {"mounts": {}, "connection": connection}, {})
+
+@pytest.mark.parametrize(("password", "is_replaced"), [("hush", True), ("", False)])
+def test_a_run_that_failed_is_repeated(configure: ModuleType, password: str, *, is_replaced: bool):
+    """A Job's next try has the password still, and replaces it; later runs have none."""
+    vault = Recorder(configure.Refused("500"))
+
+    def run(given: str) -> None:
+        connection = {"path": CONFIG, "body": {}, "first": {"password": given}}
+        owned = {"prefix": "souk-", "lists": []}
+        wanted = {"mounts": {}, "connection": connection, "writes": {}, "owned": owned}
+        configure.configure(vault, wanted, {})
+
+    with pytest.raises(configure.Refused):
+        run("hush")
+    run(password)
+    assert is_replaced == (ROTATION in vault.written)
