@@ -13,7 +13,8 @@ from services.mesh.policy import ContractError
 from souk.mesh.v1.policy_pb2 import Access
 
 _OPEN_SECONDS: Final = 60.0
-_FOR_PEOPLE: Final = frozenset({Access.ACCESS_USER, Access.ACCESS_ROLE})
+FOR_PEOPLE: Final = frozenset({Access.ACCESS_USER, Access.ACCESS_ROLE})
+"""Who calls must be signed in."""
 
 Admitting = Callable[[policy.Method], Admission]
 """Makes what admits callers to a method."""
@@ -39,7 +40,7 @@ def is_public(policies: Mapping[str, policy.Method], method: Method) -> bool:
 def private(policies: Mapping[str, policy.Method], methods: Iterable[Method]) -> frozenset[str]:
     """Names, in full, the methods whose answers depend on who asks."""
     return frozenset(
-        method.full_name for method in methods if policies[method.path].access in _FOR_PEOPLE
+        method.full_name for method in methods if policies[method.path].access in FOR_PEOPLE
     )
 
 
@@ -61,7 +62,7 @@ def roles_of(descriptors: Descriptors, method: Method) -> Sequence[str] | None:
     """
     service = descriptors.pool.FindServiceByName(method.service)
     found = policy.policy_of(service.methods_by_name[method.name])
-    if found is None or found.access not in _FOR_PEOPLE:
+    if found is None or found.access not in FOR_PEOPLE:
         return None
     return tuple(found.roles)
 

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 
 import structlog
 
-from gateway.access import Admitting
+from gateway.access import FOR_PEOPLE, Admitting
 from gateway.client_address import ClientAddresses
 from gateway.rates.quotas import Quota, Quotas
 from gateway.settings import NAME, GatewaySettings
@@ -26,10 +26,8 @@ from services.mesh.errors import DomainError
 from services.mesh.identity import Caller
 from services.mesh.interceptors import policy as policy_interceptor
 from services.mesh.status import status_from_error
-from souk.mesh.v1.policy_pb2 import Access
 
 _DOMAIN = "gateway.souk"
-_FOR_PEOPLE = frozenset({Access.ACCESS_USER, Access.ACCESS_ROLE})
 
 _log = structlog.get_logger(__name__)
 
@@ -75,7 +73,7 @@ class Admissions:
     def of(self, method: policy.Method) -> Admission:
         """Makes what admits callers to a method; not for one that is internal."""
         quota = self._quotas.of(method.rate)
-        if method.access in _FOR_PEOPLE:
+        if method.access in FOR_PEOPLE:
             return _PersonAdmission(method, self._people, quota, self._addresses.of)
         return _PublicAdmission(quota, self._addresses.of)
 
