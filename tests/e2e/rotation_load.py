@@ -107,7 +107,6 @@ class Load:
     async def _repeat(
         self, kind: str, call: Callable[[], Awaitable[object]], pause: float = _PAUSE_SECONDS
     ) -> None:
-        self.done[kind] = 0
         while not self.stopped.is_set():
             try:
                 await call()
@@ -138,6 +137,7 @@ class Load:
                 _PAUSE_SECONDS,
             ),
         ):
+            self.done[kind] = 0
             tasks.create_task(self._repeat(kind, call, pause), name=kind)
 
 
