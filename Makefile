@@ -12,7 +12,7 @@ UV_INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-byt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help up reset demo test check check-platform check-images k3d platform chaos fuzz rotate bench-gateway bench-overload bench-rpc bench-start pytest gen release-contract lock sbom venv tools platform-tools chromium clean
+.PHONY: help up reset demo test check check-platform check-images check-cluster k3d platform chaos fuzz rotate bench-gateway bench-overload bench-rpc bench-start pytest gen release-contract lock sbom venv tools platform-tools chromium clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-18s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,10 @@ check-images: $(VENV)/.dev ## Build the images, look into them, and buy from the
 	tests/platform/stand_ins/prepare-docker
 	$(BIN)/python -m tests.platform.tools docker-compose
 	$(BIN)/pytest tests/platform/check_images.py --timeout 1800
+
+check-cluster: $(VENV)/.dev ## Install every chart and manifest on a real API server, which is built at first.
+	@$(BIN)/python -m tests.platform.tools helm etcd kube-apiserver
+	$(BIN)/pytest tests/platform/check_cluster.py --timeout 300
 
 k3d: $(VENV)/.base ## Bring the shop up in a cluster on this machine, with Kong and Prometheus.
 	PATH="$(CURDIR)/.tools/bin:$$PATH" k3d/up

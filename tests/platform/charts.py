@@ -36,6 +36,7 @@ CHARTS = tuple(sorted(path.parents[1].name for path in ROOT.glob("charts/*/templ
 PRODUCTION, LOCAL = LAYERS = ("production", "local")
 NAMESPACE = "souk"
 
+_IN_NAMESPACE = ("--namespace", NAMESPACE)
 _TAG = "image.tag=0.1.0"
 _TIMEOUT_SECONDS = 60
 
@@ -68,13 +69,13 @@ class Charts:
 
     def lint(self, layer: Layer) -> str:
         """Returns what `helm lint --strict` says. Raises HelmFailed."""
-        return self._helm("lint", "--strict", *self._arguments(layer, ()))
+        return self._helm("lint", "--strict", *_IN_NAMESPACE, *self.arguments(layer))
 
     def template(self, layer: Layer, *settings: str) -> str:
         """Returns the objects as YAML; `settings` are like `image.tag=1`. Raises HelmFailed."""
         key = (layer, settings)
         if key not in self._rendered:
-            arguments = self._arguments(layer, settings)
+            arguments = (*_IN_NAMESPACE, *self.arguments(layer, *settings))
             self._rendered[key] = self._helm("template", layer.chart, *arguments)
         return self._rendered[key]
 
@@ -82,12 +83,13 @@ class Charts:
         """Returns the objects. Raises HelmFailed."""
         return [each for each in yaml.safe_load_all(self.template(layer, *settings)) if each]
 
-    def _arguments(self, layer: Layer, settings: tuple[str, ...]) -> list[str]:
+    def arguments(self, layer: Layer, *settings: str) -> list[str]:
+        """Returns the chart with its values, as Helm's commands take them."""
         chart = self._folder / layer.chart
         files = [part for file in layer.files for part in ("--values", str(chart / file))]
         given = (_TAG, *settings) if layer.chart in CHARTS else settings
         values = [part for each in given for part in ("--set", each)]
-        return [str(chart), "--namespace", NAMESPACE, *files, *values]
+        return [str(chart), *files, *values]
 
     def _helm(self, *arguments: str) -> str:
         completed = subprocess.run(  # noqa: S603 - Helm, with our own charts

@@ -31,10 +31,15 @@ class _Loader(yaml.CSafeLoader):
 _Loader.add_constructor("tag:yaml.org,2002:value", lambda _, node: node.value)
 
 
+def definitions() -> Iterator[dict[str, Any]]:
+    """Gives the definition of every custom resource, as its project publishes it."""
+    for path in sorted(_DEFINITIONS.glob("*/*.yaml")):
+        yield yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - safe
+
+
 def schemas() -> Iterator[tuple[str, dict[str, Any]]]:
     """Gives the schema of every custom resource, with the name of its file."""
-    for path in sorted(_DEFINITIONS.glob("*/*.yaml")):
-        definition = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - safe
+    for definition in definitions():
         kind, group = definition["spec"]["names"]["kind"].lower(), definition["spec"]["group"]
         for version in definition["spec"]["versions"]:
             schema = _strict(version["schema"]["openAPIV3Schema"])

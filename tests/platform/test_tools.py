@@ -1,5 +1,6 @@
 """Tools are made once for each version, and one that cannot be had is named with the reason."""
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -79,3 +80,11 @@ def test_only_what_is_named_is_installed(monkeypatch, folder):
     tools.main(["written"])
     assert [] == other.made
     assert (folder / "bin" / "written").exists()
+
+
+def test_kubernetes_parts_are_those_released_with_it():
+    """The module that builds kube-apiserver takes v0.X.Y of every part for v1.X.Y of Kubernetes."""
+    (tool,) = [each for each in tools.ON_REQUEST if "kube-apiserver" in each.programs]
+    release, *others = re.findall(r"^\s+k8s.io/kubernetes v1\.(\S+)", tool.version, re.MULTILINE)
+    parts = dict(re.findall(r"=> k8s.io/(\S+) v0\.(\S+)", tool.version))
+    assert ([], {release}) == (others, set(parts.values()))

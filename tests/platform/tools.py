@@ -25,7 +25,7 @@ from typing import Protocol
 _ROOT = Path(__file__).parents[2]
 _TOOLS = _ROOT / ".tools"
 _SCRIPTS = Path(sysconfig.get_path("scripts"))
-_TIMEOUT_SECONDS = 900
+_TIMEOUT_SECONDS = 1800
 
 
 class Unavailable(Exception):
@@ -98,6 +98,37 @@ class GoMainModule:
         program = str(target / self.programs[0])
         build = ("go", "build", "-trimpath", "-ldflags=-s -w", "-o", program, self.package)
         _run(build, cwd=module["Dir"], **go)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KubernetesPrograms:
+    """Programs of Kubernetes, whose module replaces its parts by folders that its download lacks.
+
+    `module` is a folder beside this file with a module of ours, in which the parts are those that
+    are released with it; its go.sum pins everything.
+    """
+
+    programs: tuple[str, ...]
+    module: str
+
+    @property
+    def version(self) -> str:
+        """What the module says, with its checksums."""
+        folder = Path(__file__).parent / self.module
+        return "".join((folder / name).read_text(encoding="utf-8") for name in ("go.mod", "go.sum"))
+
+    def make(self, target: Path) -> None:
+        """Builds them, stripped; they say their version, which charts and clients ask for."""
+        go, folder = _go(), str(Path(__file__).parent / self.module)
+        kubernetes = "k8s.io/kubernetes"
+        listed = _run(("go", "list", "-m", "-f", "{{.Version}}", kubernetes), cwd=folder, **go)
+        version = listed.strip()
+        major, minor, _ = version.removeprefix("v").split(".", 2)
+        told = {"gitVersion": version, "gitMajor": major, "gitMinor": minor}
+        stamps = [f"-X k8s.io/component-base/version.{name}={text}" for name, text in told.items()]
+        flags = " ".join(("-ldflags=-s -w", *stamps))
+        packages = [f"{kubernetes}/cmd/{program}" for program in self.programs]
+        _run(("go", "build", "-trimpath", flags, "-o", f"{target}/", *packages), cwd=folder, **go)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,8 +209,10 @@ ON_REQUEST: tuple[Tool, ...] = (
     GoMainModule(
         module="github.com/docker/compose/v2@v2.40.3", package="./cmd", name="docker-compose"
     ),
+    DebianPackage(package="etcd-server", programs=("etcd",)),
+    KubernetesPrograms(programs=("kube-apiserver",), module="cluster/kubernetes"),
 )
-"""What takes minutes to build and only `make check-images` needs: installed when it is named."""
+"""What only `make check-images` or `make check-cluster` needs: installed when it is named."""
 
 
 def install(tool: Tool) -> bool:
