@@ -38,7 +38,7 @@ find "$root" -type f \( -name '*.so*' -o -path "*/bin/python*" \) -exec ldd {} +
 
 # The image is never written to, so what Python would compile at each start is compiled here. Hashes instead of
 # times make two builds of the same sources the same bytes.
-python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash -s "$root" "$root$library" "$root/opt/packages" || true
+python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash -s "$root" "$root$library" "$root/opt/packages"
 
 cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
 printf 'nonroot:x:65532:65532::/tmp:/nonexistent\n' > "$root/etc/passwd"

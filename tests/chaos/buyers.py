@@ -17,6 +17,8 @@ from tests.chaos.history import Attempt
 
 _TOKENS = ("tok_ok", "tok_declined", "tok_charge_then_timeout", "tok_answers_twice")
 _WEIGHTS = (86, 6, 3, 5)
+_POLL_SECONDS = 0.05
+_STALLED_SECONDS = 180
 _PATIENCE_SECONDS = 60
 _REMEMBERED = 200
 
@@ -82,6 +84,13 @@ class Crowd:
         if dice.random() < 0.15:
             await place()
         await self._look_around(dice, user, placed)
+
+    async def until_placed(self, orders: int) -> None:
+        """Returns once so many orders are placed. Raises TimeoutError when none is any more."""
+        while (before := self.placed) < orders:
+            async with asyncio.timeout(_STALLED_SECONDS):
+                while self.placed == before:
+                    await asyncio.sleep(_POLL_SECONDS)
 
     async def _look_around(self, dice: random.Random, user: str, placed: Attempt) -> None:
         client, chance = self.client, dice.random()

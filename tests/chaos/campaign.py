@@ -7,14 +7,13 @@ Each fault is injected once, wherever the dice put it; all other places are kill
 any moment. One fault ends before the next begins.
 """
 
-import asyncio
+import math
 import random
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
 from tests.chaos.scene import Scene
 
-_POLL_SECONDS = 0.05
 _KILLS = "kill_"
 
 
@@ -44,11 +43,12 @@ async def spread(plan: Campaign, scene: Scene) -> AsyncIterator[tuple[str, Scene
     names = _draw(plan, dice)
     for number, name in enumerate(names):
         due = (number + dice.random()) * plan.orders / len(names)
-        while scene.crowd.placed < due:
-            await asyncio.sleep(_POLL_SECONDS)
+        await scene.crowd.until_placed(math.ceil(due))
         yield name, scene.with_dice(f"{plan.seed} {number}")
     # A point that nobody reached in time killed nobody.
-    while scene.world.kills < plan.kills:
+    for _ in range(plan.kills):
+        if scene.world.kills >= plan.kills:
+            return
         yield dice.choice(_kills(plan)), scene.with_dice(f"{plan.seed} {dice.random()}")
 
 

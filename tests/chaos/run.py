@@ -142,7 +142,7 @@ async def _open_shop(
             tasks.create_task(crowd.restock_until(leave))
             tasks.create_task(_tell_until(leave, plan, crowd, shop, tell))
             async with asyncio.timeout(_WARM_UP_SECONDS):
-                await _until_placed(crowd, _WARM_UP_ORDERS)
+                await crowd.until_placed(_WARM_UP_ORDERS)
             baseline = await resources.measure(_pids(shop), shop.sources.postgres)
             scene = Scene(
                 world=shop,
@@ -158,7 +158,7 @@ async def _open_shop(
             ended = await quiescence.sagas_ended(shop.sources, seconds=plan.settle_seconds)
             history.note("sagas ended", seconds=ended)
             outcome.sagas_ended = ended
-            await _until_placed(crowd, plan.orders)
+            await crowd.until_placed(plan.orders)
             leave.set()
         outcome.seconds = time.monotonic() - opened
         shop.heal()
@@ -218,11 +218,6 @@ async def _tell_until(
         seconds = time.monotonic() - began
         of = f" of {plan.orders}" if plan.orders else ""
         tell(f"{seconds:6.0f} s  {crowd.placed}{of} orders acknowledged, {shop.kills} kills")
-
-
-async def _until_placed(crowd: Crowd, orders: int) -> None:
-    while crowd.placed < orders:
-        await asyncio.sleep(0.05)
 
 
 def _pids(shop: World) -> dict[str, int]:
