@@ -65,7 +65,8 @@ class Precedence:
 
     def _adapt(self) -> None:
         is_refusing = self._refused > self._high * _REFUSED
-        if is_refusing and self._slow * 2 >= self._others:
+        are_looks_slow = self._others > 0 and self._slow * 2 >= self._others
+        if is_refusing and are_looks_slow:
             self.share = max(_LEAST, self.share * _FALL)
         else:
             self.share = min(1.0, self.share + _GROWTH)

@@ -57,6 +57,7 @@ class AttemptStore:
                     raise TooManyAttempts(
                         "too many attempts to sign in; try again later",
                         retry_after=row["remaining"],
+                        is_first=row["attempt_count"] == limit + 1,
                     )
 
     async def succeeded(self, account: str, *, address: str) -> None:

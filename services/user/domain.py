@@ -4,7 +4,7 @@ An account is ACTIVE until it is closed, then DEACTIVATED for good.
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
@@ -107,9 +107,16 @@ class CredentialsInvalid(Unauthenticated):
 
 
 class TooManyAttempts(ResourceExhausted):
-    """The account, whether it exists or not, or the address has failed too often of late."""
+    """The account, whether it exists or not, or the address has failed too often of late.
+
+    `is_first`: no other try of the window was refused before.
+    """
 
     reason = "TOO_MANY_ATTEMPTS"
+
+    def __init__(self, message: str, *, retry_after: timedelta, is_first: bool) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.is_first = is_first
 
 
 class RefreshTokenInvalid(Unauthenticated):

@@ -13,6 +13,7 @@ from services.user.domain import (
     PasswordWrong,
     Role,
     SessionTokens,
+    TooManyAttempts,
     User,
     UserState,
 )
@@ -69,7 +70,7 @@ class Accounts:
         Raises CredentialsInvalid, the same way whatever is wrong, and TooManyAttempts.
         """
         address = client_address()
-        await self._attempts.take(email, address=address)
+        await self._count_attempt(email, address)
         found = await self._users.credentials_of_email(email)
         matches = await self._passwords.matches(password, found.password_hash if found else None)
         if found is None or not matches or found.user.state is not UserState.ACTIVE:
@@ -81,6 +82,15 @@ class Accounts:
         refresh_token = await self._sessions.begin(found.user.user_id, password_hash=password_hash)
         await self._attempts.succeeded(email, address=address)
         return self._tokens(found.user, refresh_token)
+
+    async def _count_attempt(self, account: str, address: str, *, resource: str = "") -> None:
+        """Count a try; of those that are too many, the first one of a window is written down."""
+        try:
+            await self._attempts.take(account, address=address)
+        except TooManyAttempts as error:
+            if error.is_first:
+                await self._audit_log.refused(error, resource=resource)
+            raise
 
     async def refresh(self, refresh_token: str) -> SessionTokens:
         """Go on with a session. Raises RefreshTokenInvalid."""
@@ -95,7 +105,7 @@ class Accounts:
         Raises PasswordWrong and TooManyAttempts.
         """
         address = client_address()
-        await self._attempts.take(str(user_id), address=address)
+        await self._count_attempt(str(user_id), address, resource=f"users/{user_id}")
         credentials = await self._users.credentials_of_user(user_id)
         changed = await self._passwords.matches(
             current, credentials.password_hash

@@ -93,6 +93,17 @@ async def test_the_right_password_does_not_help_while_guesses_are_refused(parts:
     assert reason == TooManyAttempts.reason
 
 
+async def test_a_window_of_guesses_is_audited_once(parts: Parts):
+    """Guessing is written down when it is first refused, not with every further guess."""
+    for _ in range(LIMITS.per_account + 3):
+        await told(parts.accounts, "eve@example.com")
+    async with parts.db.connection() as conn:
+        reasons = await conn.fetch("SELECT reason FROM audit_events ORDER BY audit_event_id")
+    assert [CredentialsInvalid.reason] * LIMITS.per_account + [TooManyAttempts.reason] == [
+        row["reason"] for row in reasons
+    ]
+
+
 async def test_signing_in_forgets_the_failures(parts: Parts):
     """Who mistypes now and then is never kept out."""
     await register(parts, "ada@example.com")

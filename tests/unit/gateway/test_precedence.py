@@ -17,13 +17,13 @@ class Gateway:
         self.usual = UsualTime()
         self.usual.learn(QUICK)
 
-    def see(self, *, refused: int, seconds: float, times: int = 1) -> None:
-        """Lets ten purchases, some of them refused, and ten looks end."""
+    def see(self, *, refused: int, seconds: float, times: int = 1, looks: int = 10) -> None:
+        """Lets ten purchases, some of them refused, and as many looks end."""
         for _ in range(times):
             self.now += 0.3
             for number in range(10):
                 self.precedence.ended(HIGH, self.usual, QUICK, is_refused=number < refused)
-            for _ in range(10):
+            for _ in range(looks):
                 self.precedence.ended(NORMAL, self.usual, seconds, is_refused=False)
 
 
@@ -38,6 +38,13 @@ def test_looks_that_take_nothing_away_pass():
     """If looks are as quick as ever, what purchases wait for is something else."""
     gateway = Gateway()
     gateway.see(refused=10, seconds=QUICK, times=20)
+    assert gateway.precedence.admits(NORMAL)
+
+
+def test_looks_that_nobody_has_seen_are_not_slow():
+    """Where there were none, they took nothing away."""
+    gateway = Gateway()
+    gateway.see(refused=10, seconds=SLOW, looks=0, times=40)
     assert gateway.precedence.admits(NORMAL)
 
 
