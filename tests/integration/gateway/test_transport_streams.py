@@ -45,8 +45,10 @@ async def transport(request: pytest.FixtureRequest, server: Streams) -> AsyncIte
     before = asyncio.all_tasks()
     async with server.served() as port, opened(request.param, port) as transport:
         yield transport
-    left = [task for task in asyncio.all_tasks() - before if "/test.v1." in task.get_name()]
-    assert [] == left
+    left = {task for task in asyncio.all_tasks() - before if "/test.v1." in task.get_name()}
+    if left:  # gRPC's own of calls that were cut off end a moment after their server
+        _, left = await asyncio.wait(left, timeout=10)
+    assert set() == left
 
 
 def _expected(method: str) -> list[bytes]:
