@@ -1,8 +1,6 @@
 """One upstream address that is called over a grpc.aio channel; the only use of gRPC's library."""
 
-import asyncio
 import json
-from contextlib import suppress
 
 import grpc
 import grpc.aio
@@ -11,6 +9,7 @@ from gateway.transcoding.transport import Transport
 from gateway.transcoding.transport.grpc_aio import GrpcTransport
 from gateway.upstream import READY_SECONDS, Closing, Link, ServiceConfig
 from services.mesh import tls
+from services.mesh.channel import connected
 from services.mesh.clients import CHANNEL_OPTIONS
 
 
@@ -38,13 +37,7 @@ class ChannelUpstream:
         """Lets calls go over a channel with the certificates of now, when it stands."""
         self._renewals += 1
         number, fresh = self._renewals, self._connect()
-        try:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(READY_SECONDS):
-                    await fresh.channel_ready()
-        except BaseException:
-            await fresh.close()
-            raise
+        await connected(fresh, READY_SECONDS)
         if number != self._renewals:
             await fresh.close()
             return

@@ -35,6 +35,20 @@ _KINDS: Final = {
 """What dashboards call the kinds of calls (`services.mesh.metrics`), by grpc.aio's words."""
 
 
+async def connected(channel: grpc.aio.Channel, seconds: float) -> None:
+    """Return when the channel's connection stands, at the latest after `seconds`.
+
+    Closes the channel if it is not waited for to the end.
+    """
+    try:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await channel.channel_ready()
+    except BaseException:
+        await channel.close()
+        raise
+
+
 class MeshChannel(grpc.aio.Channel):
     """The channel to one service.
 
@@ -74,13 +88,7 @@ class MeshChannel(grpc.aio.Channel):
             return
         self._renewals += 1
         number, fresh = self._renewals, self._connect(self._services.values())
-        try:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await fresh.channel_ready()
-        except BaseException:
-            await fresh.close()
-            raise
+        await connected(fresh, seconds)
         if number != self._renewals:
             await fresh.close()
             return

@@ -169,7 +169,7 @@ class Streams:
         try:
             yield port
         finally:
-            await server.stop(1)
+            await server.stop(None)
 
     def _told(self, behaviour: Any) -> Any:
         async def handle(request: Any, context: Any) -> Any:
