@@ -23,7 +23,8 @@ from services.mesh.interceptors.telemetry import REQUEST_ID
 
 Metadata = Sequence[tuple[str, str | bytes]]
 Connect = Callable[[Iterable[ServiceDescriptor]], grpc.aio.Channel]
-Retire = Callable[[grpc.aio.Channel], None]
+Streams = set[asyncio.Future[None]]
+Retire = Callable[[grpc.aio.Channel, Streams], None]
 
 
 _KINDS: Final = {
@@ -53,7 +54,8 @@ class MeshChannel(grpc.aio.Channel):
     """The channel to one service.
 
     `name` is the service's. `connect` opens a connection with the service config of the given
-    contracts, `retire` closes one when its calls have ended; `metadata` goes with every call.
+    contracts, `retire` closes one when its calls have ended, of which streams are told to it as
+    futures; `metadata` goes with every call.
     """
 
     def __init__(self, name: str, connect: Connect, retire: Retire, metadata: Metadata) -> None:
@@ -62,6 +64,7 @@ class MeshChannel(grpc.aio.Channel):
         self._services: dict[str, ServiceDescriptor] = {}
         self._current: grpc.aio.Channel | None = None
         self._renewals = 0
+        self._streams: dict[grpc.aio.Channel, Streams] = {}
         self.metadata = tuple(metadata)
         self.circuit = Circuit(name)
 
@@ -76,7 +79,7 @@ class MeshChannel(grpc.aio.Channel):
         """Let calls that begin from now on use a new connection."""
         self._renewals += 1
         if self._current is not None:
-            self._retire(self._current)
+            self._leave(self._current)
             self._current = None
 
     async def renew_when_ready(self, seconds: float) -> None:
@@ -92,8 +95,24 @@ class MeshChannel(grpc.aio.Channel):
         if number != self._renewals:
             await fresh.close()
             return
-        self._retire(self._current)
+        self._leave(self._current)
         self._current = fresh
+
+    def streaming(self, call: Any) -> None:
+        """Take note of a stream that has just begun on the present connection."""
+        ended = asyncio.get_running_loop().create_future()
+        streams = self._streams.setdefault(self.current, set())
+        streams.add(ended)
+
+        def end(_call: Any) -> None:
+            streams.discard(ended)
+            if not ended.done():
+                ended.set_result(None)
+
+        call.add_done_callback(end)
+
+    def _leave(self, connection: grpc.aio.Channel) -> None:
+        self._retire(connection, self._streams.pop(connection, set()))
 
     def unary_unary(self, method: str, *serializers: Any, **options: Any) -> Any:
         """Return the callable of an RPC; calling it gives a coroutine of the response."""
@@ -251,7 +270,9 @@ class _StreamResponse(_MultiCallable):
         **options: Any,
     ) -> Any:
         """Call and return the running call."""
-        return self._begin(request, None, timeout, metadata, options)
+        call = self._begin(request, None, timeout, metadata, options)
+        self._channel.streaming(call)
+        return call
 
 
 def _find_service(name: str) -> ServiceDescriptor | None:

@@ -9,7 +9,7 @@ for, whatever its address.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -20,7 +20,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from services.mesh import certificates, tls, watched_files
 from services.mesh.app import Mesh
 from services.mesh.certificates import CredentialFiles
-from services.mesh.channel import MeshChannel
+from services.mesh.channel import MeshChannel, Streams
 from services.mesh.errors import RemoteError
 from services.mesh.identity import SERVICE_KEY
 from services.mesh.service_config import service_config
@@ -48,6 +48,36 @@ _READY_SECONDS = 10.0
 def remote_error(error: grpc.aio.AioRpcError) -> RemoteError:
     """Return what another service answered, with its google.rpc details."""
     return error_from_call(error)
+
+
+async def answers(call: Any) -> AsyncGenerator[Any, None]:
+    """Yield what a stream answers; its call has ended when this is left.
+
+    Raises RemoteError, also where the stream ended with its connection: grpc.aio then raises
+    CancelledError in a task that nobody has cancelled.
+    """
+    try:
+        async for each in call:
+            yield each
+    except grpc.aio.AioRpcError as error:
+        raise remote_error(error) from error
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise RemoteError("UNAVAILABLE", "the stream ended with its connection") from None
+    finally:
+        call.cancel()
+
+
+async def _close(connection: grpc.aio.Channel, streams: Streams) -> None:
+    """Close a connection when its calls have ended, or their time is up.
+
+    grpc.aio waits until the requests of streams are sent, and then cancels them.
+    """
+    if streams:
+        await asyncio.wait(streams, timeout=_RETIRED_SECONDS)
+    await connection.close(_RETIRED_SECONDS)
 
 
 @asynccontextmanager
@@ -118,8 +148,8 @@ class _Channels:
             (*options, ("grpc.ssl_target_name_override", service)),
         )
 
-    def _retire(self, connection: grpc.aio.Channel) -> None:
-        self._beside(connection.close(_RETIRED_SECONDS), "retired channel")
+    def _retire(self, connection: grpc.aio.Channel, streams: Streams) -> None:
+        self._beside(_close(connection, streams), "retired channel")
 
     def _beside(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(work, name=name)

@@ -1,11 +1,12 @@
 """What the notification service asks of others."""
 
 from collections.abc import AsyncGenerator, Collection
+from contextlib import aclosing
 from uuid import UUID
 
 import grpc.aio
 
-from services.mesh.clients import remote_error
+from services.mesh.clients import answers, remote_error
 from souk.mesh.v1.event_pb2 import Event
 from souk.order.v1 import order_service_pb2, order_service_pb2_grpc
 from souk.user.v1 import user_service_pb2, user_service_pb2_grpc
@@ -42,20 +43,11 @@ class Orders:
         """
         request = order_service_pb2.ReplayEventsRequest(event_ids=map(str, event_ids))
         call = self._orders.ReplayEvents(request, timeout=_CONFIRM_SECONDS)
-        try:
-            return {UUID(response.event.event_id): response.event async for response in call}
-        except grpc.aio.AioRpcError as error:
-            raise remote_error(error) from error
-        finally:
-            call.cancel()
+        return {UUID(each.event.event_id): each.event async for each in answers(call)}
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """Yields all events that are kept, the oldest first. Raises RemoteError."""
         call = self._orders.ReplayEvents(order_service_pb2.ReplayEventsRequest())
-        try:
-            async for response in call:
+        async with aclosing(answers(call)) as responses:
+            async for response in responses:
                 yield response.event
-        except grpc.aio.AioRpcError as error:
-            raise remote_error(error) from error
-        finally:
-            call.cancel()

@@ -12,6 +12,7 @@ from cryptography import x509
 
 from services.local import certs, rollover
 from services.mesh import certificate_metrics, certificates, clients
+from services.mesh.errors import RemoteError
 from services.mesh.settings import MeshSettings, SettingsError
 from tests import echo_server
 from tests.conftest import Eventually
@@ -189,3 +190,35 @@ def test_unusable_certificates_are_told(
     settings: MeshSettings = echo_server.settings(folder, "echo", **placed)
     with pytest.raises(SettingsError, match=fault):
         certificates.credential_files(settings)
+
+
+async def test_a_stream_outlives_the_exchange_of_its_connection(folder: Path) -> None:
+    """Who reads a stream gets all of it, though its connection was left while it began."""
+    async with echoing(folder) as at, mesh_of(folder, "gateway", at) as mesh:
+        channel = mesh.channel("echo")
+        await EchoStub(channel).Public(EchoRequest())
+        call = EchoStub(channel).Watch(EchoRequest(text="here"), timeout=10)
+        channel.renew()
+        texts = [each.text async for each in call]
+    assert ["here", "here"] == texts
+
+
+async def test_a_stream_that_is_cut_off_has_failed(folder: Path) -> None:
+    """A stream that gRPC cancels is a failure of the call, not the end of who reads it."""
+    async with echoing(folder) as at, mesh_of(folder, "gateway", at) as mesh:
+        call = EchoStub(mesh.channel("echo")).Watch(EchoRequest(text="stay"), timeout=10)
+        with pytest.raises(RemoteError) as raised:
+            async for _ in clients.answers(call):
+                call.cancel()
+    assert "UNAVAILABLE" == raised.value.code
+
+
+async def test_who_is_cancelled_while_reading_ends(folder: Path) -> None:
+    """Whoever is to end does so, and is not told of a failure instead."""
+    async with echoing(folder) as at, mesh_of(folder, "gateway", at) as mesh:
+        call = EchoStub(mesh.channel("echo")).Watch(EchoRequest(text="stay"), timeout=10)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                async for _ in clients.answers(call):
+                    pass
+        assert call.cancelled()
