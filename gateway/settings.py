@@ -6,7 +6,6 @@ The environment (`SOUK_*`) says how the process lives in the mesh, as for every 
 
 import argparse
 import ipaddress
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,6 +16,7 @@ from typing import Final, Literal
 from gateway.transcoding.descriptors import Faults
 from gateway.transcoding.percent import Decoding
 from services.mesh.address import host_and_port
+from services.mesh.setting_bounds import ZeroOrMore
 from services.mesh.settings import MeshSettings, Secret, SettingsError
 
 Command = Literal["serve", "openapi", "routes"]
@@ -54,19 +54,16 @@ class GatewaySettings(MeshSettings):
     max_connections: int = 10_000
     max_connections_per_address: int = 1_000
     allowed_hosts: tuple[str, ...] = ()
-    hsts: timedelta | None = None
+    hsts: ZeroOrMore[timedelta | None] = None
     trusted_proxies: tuple[str, ...] = ()
     forwarded_field: Literal["x-forwarded-for", "forwarded"] = "x-forwarded-for"
     redis_url: Secret | None = None
     rate_factor: float = 1
-    worker: int | None = None
+    worker: ZeroOrMore[int | None] = None
 
     def __post_init__(self) -> None:
-        """Refuses what is no origin, no network, and rates of nothing."""
-        faults = []
-        if not 0 < self.rate_factor < math.inf:
-            faults.append("SOUK_RATE_FACTOR must be above 0")
-        faults += [
+        """Refuses what is no origin and no network."""
+        faults = [
             f"SOUK_CORS_ORIGINS: {origin!r} is neither * nor an origin like https://shop.example"
             for origin in self.cors_origins
             if origin != "*" and not _is_origin(origin)

@@ -5,6 +5,7 @@
     map     := name "=" item ("," name "=" item)*        dict[str, str]
     span    := number ("ms" | "s" | "m" | "h" | "d")     timedelta, like "500ms" or "10m"
 
+Numbers and spans are above zero, unless their field says otherwise (`setting_bounds`).
 A service's settings are one frozen dataclass that inherits `MeshSettings`; it is read once. Only a
 Secret that a file gives follows that file: `reveal` gives what is in force now.
 """
@@ -20,6 +21,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from services.mesh import setting_bounds
+from services.mesh.setting_bounds import Share, ZeroOrMore
 from services.mesh.watched_files import WatchedFiles
 
 PREFIX = "SOUK_"
@@ -103,11 +106,11 @@ class MeshSettings:
     jwks_method: str = "/souk.user.v1.UserService/GetJwks"
     log_format: Literal["console", "json"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    trace_ratio: float = 0.1
+    trace_ratio: Share = 0.1
     reload_period: timedelta = timedelta(seconds=5)
     max_concurrency: int = 1000
-    drain_wait: timedelta = timedelta(seconds=1)
-    drain_grace: timedelta = timedelta(seconds=10)
+    drain_wait: ZeroOrMore[timedelta] = timedelta(seconds=1)
+    drain_grace: ZeroOrMore[timedelta] = timedelta(seconds=10)
 
 
 def load(cls: type[_S], environ: Mapping[str, str] = os.environ) -> _S:
@@ -118,12 +121,13 @@ def load(cls: type[_S], environ: Mapping[str, str] = os.environ) -> _S:
     """
     faults: list[str] = []
     values: dict[str, Any] = {}
-    hints = typing.get_type_hints(cls)
+    hints, bounds = typing.get_type_hints(cls), setting_bounds.of(cls)
     for each in dataclasses.fields(cls):  # type: ignore[arg-type]  # a dataclass, by contract
         name = PREFIX + each.name.upper()
         try:
             value = _value(name, hints[each.name], environ)
             if value is not None:
+                bounds[each.name].check(value)
                 values[each.name] = value
             elif _required(each):
                 faults.append(f"{name} is required")
@@ -199,7 +203,10 @@ def _span(text: str) -> timedelta:
     parts = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", text)
     if parts is None:
         raise ValueError(f"{text!r} is no duration like 500ms, 5s, 10m, 72h or 3d")
-    return timedelta(**{_UNITS[parts[2]]: float(parts[1])})
+    try:
+        return timedelta(**{_UNITS[parts[2]]: float(parts[1])})
+    except OverflowError as error:
+        raise ValueError(f"{text!r} is longer than can be counted") from error
 
 
 def _list(text: str) -> tuple[str, ...]:

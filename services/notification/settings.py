@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
 
+from services.mesh.setting_bounds import ZeroOrMore
 from services.mesh.settings import MeshSettings, Secret
 
 
@@ -28,7 +29,7 @@ class Settings(MeshSettings):
     redis_url: Secret
     consumer_name: str = field(default_factory=socket.gethostname)
     abandoned_after: timedelta = timedelta(seconds=60)
-    announcement_grace: timedelta = timedelta(seconds=10)
+    announcement_grace: ZeroOrMore[timedelta] = timedelta(seconds=10)
     smtp_host: str | None = None
     smtp_port: int = 587
     smtp_security: Literal["starttls", "tls", "off"] = "starttls"

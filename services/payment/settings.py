@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
+from services.mesh.setting_bounds import ZeroOrMore
 from services.mesh.settings import MeshSettings, Secret
 
 
@@ -34,5 +35,5 @@ class Settings(MeshSettings):
     resolve_after: timedelta = timedelta(seconds=5)
     give_up_after: timedelta = timedelta(minutes=15)
     reconcile_every: timedelta = timedelta(days=1)
-    reconcile_grace: timedelta = timedelta(minutes=1)
+    reconcile_grace: ZeroOrMore[timedelta] = timedelta(minutes=1)
     reconcile_poll: timedelta = timedelta(minutes=1)

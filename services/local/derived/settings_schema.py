@@ -1,6 +1,7 @@
 """JSON Schema for what a chart's values may set of a service's settings."""
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -10,6 +11,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
+from services.mesh import setting_bounds
+from services.mesh.setting_bounds import Bounds
 from services.mesh.settings import PREFIX, MeshSettings, Secret
 
 SET_BY_THE_CHART = frozenset(
@@ -25,13 +28,17 @@ SET_BY_THE_PROCESS = frozenset({"worker"})
 """What the gateway tells the processes that it starts."""
 
 _SPAN = {"type": "string", "pattern": r"^\d+(\.\d+)?(ms|s|m|h|d)$"}
+# Helm's patterns know no look-ahead.
+_SOME_SPAN = {
+    "type": "string",
+    "pattern": r"^(\d*[1-9]\d*(\.\d+)?|\d+\.\d*[1-9]\d*)(ms|s|m|h|d)$",
+}
 _TYPES: dict[Any, dict[str, Any]] = {
     str: {"type": "string"},
     int: {"type": "integer"},
     float: {"type": "number"},
     bool: {"type": "boolean"},
     Path: {"type": "string"},
-    timedelta: _SPAN,
     tuple: {"type": "array", "items": {"type": "string"}},
     dict: {"type": "object", "additionalProperties": {"type": "string"}},
 }
@@ -39,12 +46,13 @@ _TYPES: dict[Any, dict[str, Any]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """One field: its type, what it is without a value, and whether it needs one."""
+    """One field: its type, what it is without a value, whether it needs one, and its bounds."""
 
     name: str
     type: Any
     default: object
     is_required: bool
+    bounds: Bounds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,12 +92,18 @@ def values(settings: Iterable[Setting]) -> dict[str, Any]:
 def _schema(setting: Setting) -> dict[str, Any]:
     variable = f"{PREFIX}{setting.name.upper()}"
     default = "required" if setting.is_required else f"{_text(setting.default)} if not set"
-    return {"description": f"{variable}: {default}.", **_type(setting.type)}
+    return {"description": f"{variable}: {default}.", **_type(setting.type, setting.bounds)}
 
 
-def _type(kind: Any) -> dict[str, Any]:
+def _type(kind: Any, bounds: Bounds) -> dict[str, Any]:
     if typing.get_origin(kind) is Literal:
         return {"enum": list(typing.get_args(kind))}
+    if kind is timedelta:
+        return _SPAN if bounds.allows_zero else _SOME_SPAN
+    if kind in {int, float}:
+        least = {"minimum": 0} if bounds.allows_zero else {"exclusiveMinimum": 0}
+        most = {} if math.isinf(bounds.most) else {"maximum": bounds.most}
+        return {**_TYPES[kind], **least, **most}
     return _TYPES[typing.get_origin(kind) or kind]
 
 
@@ -110,7 +124,7 @@ def _text(default: object) -> str:
 
 
 def _of(cls: type) -> list[Setting]:
-    hints = typing.get_type_hints(cls)
+    hints, bounds = typing.get_type_hints(cls), setting_bounds.of(cls)
     return [
         Setting(
             name=each.name,
@@ -118,6 +132,7 @@ def _of(cls: type) -> list[Setting]:
             default=_default(each),
             is_required=each.default is dataclasses.MISSING
             and each.default_factory is dataclasses.MISSING,
+            bounds=bounds[each.name],
         )
         for each in dataclasses.fields(cls)
     ]

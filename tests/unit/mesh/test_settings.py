@@ -1,5 +1,6 @@
 """Settings are read from the environment and from files, and every fault is told at once."""
 
+import dataclasses
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -7,8 +8,21 @@ from typing import Literal
 
 import pytest
 
-from services.mesh import settings
+from gateway.settings import GatewaySettings
+from services.mesh import setting_bounds, settings
+from services.mesh.setting_bounds import Share, ZeroOrMore
 from services.mesh.settings import MeshSettings, Secret, SettingsError
+from services.notification import settings as notification
+from services.order import settings as order
+from services.payment import settings as payment
+from services.product import settings as product
+from services.sandbox import settings as sandbox
+from services.user import settings as user
+
+_ALL = (
+    *(GatewaySettings, notification.Settings, order.Settings, payment.Settings),
+    *(product.Settings, sandbox.Settings, user.Settings),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +31,9 @@ class Everything(MeshSettings):
 
     url: Secret
     count: int = 1
-    share: float = 0.5
+    factor: float = 1.5
+    share: Share = 0.5
+    pause: ZeroOrMore[timedelta] = timedelta(seconds=1)
     is_on: bool = False
     folder: Path | None = None
     wait: timedelta = timedelta(seconds=1)
@@ -117,3 +133,41 @@ def test_a_secret_shows_itself_only_when_asked() -> None:
 def test_durations_name_their_unit(text: str, span: timedelta) -> None:
     """A duration is a number with its unit."""
     assert span == settings.load(Everything, {"SOUK_URL": "x", "SOUK_WAIT": text}).wait
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "fault"),
+    [
+        ("WAIT", "0s", "must be at least 1ms"),
+        ("WAIT", "0.5ms", "must be at least 1ms"),
+        ("WAIT", "-1s", "'-1s' is no duration"),
+        ("WAIT", "9999999999d", "longer than can be counted"),
+        ("PAUSE", "0.5ms", "must be 0s or at least 1ms"),
+        ("COUNT", "0", "must be above 0"),
+        ("COUNT", "-7", "must be above 0"),
+        ("FACTOR", "0", "must be above 0"),
+        ("FACTOR", "nan", "must be above 0"),
+        ("FACTOR", "inf", "must be above 0"),
+        ("SHARE", "-0.1", "must be 0 or more, and at most 1"),
+        ("SHARE", "1.5", "must be 0 or more, and at most 1"),
+    ],
+)
+def test_nothing_and_less_are_refused(variable: str, text: str, fault: str) -> None:
+    """A pause, a limit or a life of nothing is told at the start, by the variable's name."""
+    with pytest.raises(SettingsError, match=f"^SOUK_{variable}: .*{fault}"):
+        settings.load(Everything, {"SOUK_URL": "x", f"SOUK_{variable}": text})
+
+
+def test_a_field_may_allow_nothing() -> None:
+    """What says so of itself may be nothing: a grace, a share."""
+    environ = {"SOUK_URL": "x", "SOUK_PAUSE": "0s", "SOUK_SHARE": "0"}
+    loaded = settings.load(Everything, environ)
+    assert (timedelta(0), 0.0) == (loaded.pause, loaded.share)
+
+
+def test_no_default_lies_outside_its_bounds() -> None:
+    """What every process has without being told could also be told."""
+    for cls in _ALL:
+        bounds = setting_bounds.of(cls)
+        for each in dataclasses.fields(cls):
+            bounds[each.name].check(each.default)
