@@ -14,7 +14,6 @@ TLS stack verifies. Private keys can be read by their owner alone.
 """
 
 import contextlib
-import fcntl
 import ipaddress
 import os
 from collections.abc import Iterable, Iterator
@@ -27,6 +26,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from services.local import file_lock
 
 TRUST_DOMAIN = "souk"
 AUTHORITY = "ca"
@@ -58,10 +59,6 @@ class Pair:
             serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption(),
         )
-
-
-class Busy(Exception):
-    """Somebody else is changing the certificates; the message says what to do."""
 
 
 def spiffe_id(name: str) -> str:
@@ -161,15 +158,8 @@ def fingerprint(certificate: x509.Certificate) -> str:
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Keeps others from changing `folder` for the length of the block. Raises Busy."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with file_lock.held(folder / "lock", "the certificates are being rotated"):
         yield
-    except BlockingIOError:
-        raise Busy("the certificates are being rotated already: wait until that is done") from None
-    finally:
-        os.close(descriptor)
 
 
 def load(folder: Path, name: str) -> Pair | None:

@@ -6,6 +6,7 @@
   endpoints.json      where the running mesh can be reached (`endpoints`)
   credentials.json    the passwords of the databases and the demo accounts (`credentials`)
   secrets/            what each process is told in secret (`secret_files`)
+  secrets.lock        held by who exchanges them (`secret_rotation`)
   signing-keys/       what signs access tokens
   certs/              the local authority and the identities (`certs`)
   postgres/ redis/ mongo/ sandbox/ user/

@@ -9,7 +9,7 @@ import contextlib
 import time
 from typing import Never
 
-from services.local import certs, endpoints, rollover, topology, uptake
+from services.local import certs, endpoints, file_lock, rollover, topology, uptake
 from services.local.console import Console
 from services.local.data_folder import DataFolder
 from services.local.endpoints import Endpoints, NotRunning
@@ -45,7 +45,7 @@ async def keep(folder: DataFolder, where: Endpoints, console: Console) -> Never:
         await asyncio.sleep(_PERIOD_SECONDS)
         try:
             await renew(folder, hearing(folder, where, console))
-        except certs.Busy:
+        except file_lock.Busy:
             continue
         except (NotTakenUp, OSError, ValueError) as error:
             console.warn(f"certificates: {error}")

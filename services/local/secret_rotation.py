@@ -2,14 +2,19 @@
 
 database/<service>   another user logs in ─ the service moves over ─ the former is shut out
 signing-key          another key is published ─ everybody can have it ─ it signs
+
+One process rotates at a time: what is kept of all secrets is one file, and two that took turns with
+the users of one database would shut out each other's.
 """
 
 import asyncio
+import contextlib
 import secrets
 import time
+from collections.abc import Iterator
 from datetime import timedelta
 
-from services.local import databases, secret_files, topology
+from services.local import databases, file_lock, secret_files, topology
 from services.local.data_folder import DataFolder
 from services.local.endpoints import Endpoints
 from services.mesh.jwks import MIN_PAUSE_SECONDS
@@ -31,6 +36,13 @@ _PUBLISHING_SECONDS = 2 + MIN_PAUSE_SECONDS
 
 class NotMoved(Exception):
     """A service still uses its former secret; the message says what to do."""
+
+
+@contextlib.contextmanager
+def locked(folder: DataFolder) -> Iterator[None]:
+    """Keeps others from rotating for the length of the block. Raises Busy."""
+    with file_lock.held(folder.store("secrets.lock"), "secrets are being rotated"):
+        yield
 
 
 async def rotate(folder: DataFolder, where: Endpoints, name: str) -> None:

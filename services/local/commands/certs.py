@@ -9,7 +9,7 @@ from typing import Any
 
 from cryptography import x509
 
-from services.local import certs, endpoints, renewal, rollover, topology
+from services.local import certs, endpoints, file_lock, renewal, rollover, topology
 from services.local.certs import AUTHORITY
 from services.local.console import Console
 from services.local.data_folder import DataFolder, DataFolderError
@@ -36,7 +36,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
         options.data.check()
         _ACTIONS[options.action](options, console)
     except (
-        *(DataFolderError, certs.Busy, NotKnown, NotTakenUp),
+        *(DataFolderError, file_lock.Busy, NotKnown, NotTakenUp),
         # What is in the folder is damaged.
         *(OSError, ValueError),
     ) as error:

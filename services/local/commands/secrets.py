@@ -11,16 +11,17 @@ from services.local.commands.failures import leaves
 from services.local.console import Console
 from services.local.data_folder import DataFolder, DataFolderError
 from services.local.endpoints import Endpoints, NotRunning
+from services.local.file_lock import Busy
 from services.local.secret_rotation import NAMES, NotMoved
 
 _EXPECTED = (
-    *(DataFolderError, NotRunning, NotMoved),
+    *(DataFolderError, NotRunning, Busy, NotMoved),
     *(OSError, ValueError, asyncpg.PostgresError),
 )
 
 
 def run(options: argparse.Namespace, console: Console) -> int:
-    """Rotates; returns 1 when no mesh runs or a process does not move over, 2 for a wrong name."""
+    """Rotates; returns 1 when that can't be done or a process does not move, 2 for a wrong name."""
     folder: DataFolder = options.data
     names: list[str] = options.names or list(NAMES)
     strangers = sorted(set(names) - set(NAMES))
@@ -31,7 +32,8 @@ def run(options: argparse.Namespace, console: Console) -> int:
     try:
         folder.check()
         where = endpoints.load(folder)
-        asyncio.run(_rotate(folder, where, names, console))
+        with secret_rotation.locked(folder):
+            asyncio.run(_rotate(folder, where, names, console))
     except* _EXPECTED as group:
         failures = leaves(group)
     for failure in failures:

@@ -8,7 +8,7 @@ import pytest
 from cryptography import x509
 from cryptography.x509 import verification
 
-from services.local import certs
+from services.local import certs, file_lock
 
 
 def _verify(authority: certs.Pair, leaf: certs.Pair, *, host: str) -> None:
@@ -83,7 +83,7 @@ def test_renewing_one_leaves_the_others(tmp_path: Path) -> None:
 
 def test_who_changes_the_folder_is_alone(tmp_path: Path) -> None:
     """A second one who wants to change it is refused, until the first is done."""
-    with certs.locked(tmp_path), pytest.raises(certs.Busy), certs.locked(tmp_path):
+    with certs.locked(tmp_path), pytest.raises(file_lock.Busy), certs.locked(tmp_path):
         pytest.fail("both were let in")
     with certs.locked(tmp_path):
         pass

@@ -1,11 +1,24 @@
 """`souk certs` and `souk secrets` say what they did, and what is wrong in words."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
-from services.local import __main__, certs, topology
+from services.local import __main__, certs, endpoints, secret_rotation, topology
+from services.local.data_folder import DataFolder
+from services.local.endpoints import Endpoints
+from services.user import signing_keys
+
+_RUNNING = Endpoints(
+    **dict.fromkeys(("gateway", "sandbox", "postgres", "redis", "mongo", "certs"), ""),
+    grpc={},
+    probes={},
+    metrics={},
+    supervisor=os.getpid(),
+)
+"""A mesh as far as commands can see, which is this process."""
 
 
 @pytest.fixture
@@ -80,3 +93,18 @@ def test_nobody_rotates_while_another_does(data: str, capsys: pytest.CaptureFixt
     with certs.locked(Path(data) / "certs"):
         assert __main__.main(["certs", "rotate", "--data", data]) == 1
     assert "being rotated already" in capsys.readouterr().out
+
+
+def test_nobody_exchanges_secrets_while_another_does(
+    data: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who comes second is told to wait, and nothing has been exchanged."""
+    folder = DataFolder(Path(data))
+    endpoints.save(folder, _RUNNING)
+    signing_keys.create(folder.signing_keys, "only")
+
+    with secret_rotation.locked(folder):
+        code = __main__.main(["secrets", "rotate", "signing-key", "--data", data])
+
+    assert (1, ["only.pem"]) == (code, [path.name for path in folder.signing_keys.glob("*.pem")])
+    assert "secrets are being rotated already: wait" in capsys.readouterr().out
