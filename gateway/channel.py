@@ -1,6 +1,7 @@
 """One upstream address that is called over a grpc.aio channel; the only use of gRPC's library."""
 
 import json
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -9,19 +10,20 @@ from gateway.transcoding.transport import Transport
 from gateway.transcoding.transport.grpc_aio import GrpcTransport
 from gateway.upstream import READY_SECONDS, Closing, Link, ServiceConfig
 from services.mesh import tls
-from services.mesh.channel import connected
 from services.mesh.clients import CHANNEL_OPTIONS
+from services.mesh.connection import Streams, close_when_idle, connected
 
 
 class ChannelUpstream:
-    """An address and its present channel."""
+    """An address, its present channel, and the streams that are open on that."""
 
     def __init__(self, link: Link, config: ServiceConfig) -> None:
         self._link = link
         self._config = config
         self._renewals = 0
         self._channel = self._connect()
-        self._aio = GrpcTransport(self._channel, link.metadata)
+        self._streams = Streams()
+        self._aio = GrpcTransport(self._channel, link.metadata, self._begun)
 
     @property
     def transport(self) -> Transport:
@@ -31,7 +33,8 @@ class ChannelUpstream:
     def configure(self, config: ServiceConfig, grace_seconds: float) -> Closing:
         """Lets calls from now on go over a channel with another service config."""
         self._config = config
-        return self._exchange(grace_seconds)
+        self._renewals += 1
+        return self._exchange(self._connect(), grace_seconds)
 
     async def renew(self, grace_seconds: float) -> None:
         """Lets calls go over a channel with the certificates of now, when it stands."""
@@ -41,19 +44,21 @@ class ChannelUpstream:
         if number != self._renewals:
             await fresh.close()
             return
-        former, self._channel = self._channel, fresh
-        self._aio.renew(fresh)
-        await former.close(grace_seconds)
+        await self._exchange(fresh, grace_seconds)
 
     async def close(self, grace_seconds: float = 0) -> None:
         """Lets calls under way end within so many seconds, and hangs up."""
-        await self._channel.close(grace_seconds)
+        await close_when_idle(self._channel, self._streams, grace_seconds)
 
-    def _exchange(self, grace_seconds: float) -> Closing:
-        self._renewals += 1
-        former, self._channel = self._channel, self._connect()
-        self._aio.renew(self._channel)
-        return former.close(grace_seconds)
+    def _exchange(self, fresh: grpc.aio.Channel, grace_seconds: float) -> Closing:
+        """Lets calls from now on go over another channel; returns what closes the former one."""
+        closing = close_when_idle(self._channel, self._streams, grace_seconds)
+        self._channel, self._streams = fresh, Streams()
+        self._aio.renew(fresh)
+        return closing
+
+    def _begun(self, rpc: Any) -> None:
+        self._streams.begun(rpc)
 
     def _connect(self) -> grpc.aio.Channel:
         link = self._link

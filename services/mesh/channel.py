@@ -5,10 +5,8 @@ left of the call being served; `traceparent` and `x-request-id`; metrics and, if
 span. The connection behind it is made at the first call and can be exchanged while calls go on.
 """
 
-import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from typing import Any, Final, Self
 
 import grpc
@@ -19,13 +17,12 @@ from opentelemetry.trace import Span
 
 from services.mesh import metrics, policy, served_call, traces
 from services.mesh.circuit import Circuit
+from services.mesh.connection import Streams, connected
 from services.mesh.interceptors.telemetry import REQUEST_ID
 
 Metadata = Sequence[tuple[str, str | bytes]]
 Connect = Callable[[Iterable[ServiceDescriptor]], grpc.aio.Channel]
-Streams = set[asyncio.Future[None]]
 Retire = Callable[[grpc.aio.Channel, Streams], None]
-
 
 _KINDS: Final = {
     "unary_unary": "unary",
@@ -36,26 +33,11 @@ _KINDS: Final = {
 """What dashboards call the kinds of calls (`services.mesh.metrics`), by grpc.aio's words."""
 
 
-async def connected(channel: grpc.aio.Channel, seconds: float) -> None:
-    """Return when the channel's connection stands, at the latest after `seconds`.
-
-    Closes the channel if it is not waited for to the end.
-    """
-    try:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await channel.channel_ready()
-    except BaseException:
-        await channel.close()
-        raise
-
-
 class MeshChannel(grpc.aio.Channel):
     """The channel to one service.
 
     `name` is the service's. `connect` opens a connection with the service config of the given
-    contracts, `retire` closes one when its calls have ended, of which streams are told to it as
-    futures; `metadata` goes with every call.
+    contracts, `retire` closes one when its calls have ended; `metadata` goes with every call.
     """
 
     def __init__(self, name: str, connect: Connect, retire: Retire, metadata: Metadata) -> None:
@@ -100,19 +82,10 @@ class MeshChannel(grpc.aio.Channel):
 
     def streaming(self, call: Any) -> None:
         """Take note of a stream that has just begun on the present connection."""
-        ended = asyncio.get_running_loop().create_future()
-        streams = self._streams.setdefault(self.current, set())
-        streams.add(ended)
-
-        def end(_call: Any) -> None:
-            streams.discard(ended)
-            if not ended.done():
-                ended.set_result(None)
-
-        call.add_done_callback(end)
+        self._streams.setdefault(self.current, Streams()).begun(call)
 
     def _leave(self, connection: grpc.aio.Channel) -> None:
-        self._retire(connection, self._streams.pop(connection, set()))
+        self._retire(connection, self._streams.pop(connection, Streams()))
 
     def unary_unary(self, method: str, *serializers: Any, **options: Any) -> Any:
         """Return the callable of an RPC; calling it gives a coroutine of the response."""

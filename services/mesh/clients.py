@@ -20,7 +20,8 @@ from google.protobuf.descriptor import ServiceDescriptor
 from services.mesh import certificates, tls, watched_files
 from services.mesh.app import Mesh
 from services.mesh.certificates import CredentialFiles
-from services.mesh.channel import MeshChannel, Streams
+from services.mesh.channel import MeshChannel
+from services.mesh.connection import Streams, close_when_idle
 from services.mesh.errors import RemoteError
 from services.mesh.identity import SERVICE_KEY
 from services.mesh.service_config import service_config
@@ -68,16 +69,6 @@ async def answers(call: Any) -> AsyncGenerator[Any, None]:
         raise RemoteError("UNAVAILABLE", "the stream ended with its connection") from None
     finally:
         call.cancel()
-
-
-async def _close(connection: grpc.aio.Channel, streams: Streams) -> None:
-    """Close a connection when its calls have ended, or their time is up.
-
-    grpc.aio waits until the requests of streams are sent, and then cancels them.
-    """
-    if streams:
-        await asyncio.wait(streams, timeout=_RETIRED_SECONDS)
-    await connection.close(_RETIRED_SECONDS)
 
 
 @asynccontextmanager
@@ -149,7 +140,7 @@ class _Channels:
         )
 
     def _retire(self, connection: grpc.aio.Channel, streams: Streams) -> None:
-        self._beside(_close(connection, streams), "retired channel")
+        self._beside(close_when_idle(connection, streams, _RETIRED_SECONDS), "retired channel")
 
     def _beside(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(work, name=name)

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
 import grpc
@@ -21,13 +22,23 @@ _READY_SECONDS: Final = 1.0
 # What a server says that does not know the health service, or not this service by it.
 _ANSWERS: Final = (grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.NOT_FOUND)
 
+Begun = Callable[[Any], None]
+"""Is told of a call of gRPC's library that has just begun."""
+
+
+def _ignored(_rpc: Any) -> None:
+    """Takes no note of a call."""
+
 
 class GrpcTransport:
     """A transport over a channel, which its owner closes."""
 
-    def __init__(self, channel: grpc.aio.Channel, metadata: Metadata = ()) -> None:
-        """`metadata` goes with every call."""
+    def __init__(
+        self, channel: grpc.aio.Channel, metadata: Metadata = (), begun: Begun = _ignored
+    ) -> None:
+        """`metadata` goes with every call; `begun` is told of every stream."""
         self._metadata = metadata
+        self._begun = begun
         self.renew(channel)
 
     def renew(self, channel: grpc.aio.Channel) -> None:
@@ -65,8 +76,13 @@ class GrpcTransport:
             "timeout": call.timeout_seconds,
         }
         if isinstance(requests, bytes):
-            return GrpcStream(channel.unary_stream(call.path)(requests, **options))
-        return GrpcStream(channel.stream_stream(call.path)(**options), requests)
+            rpc = channel.unary_stream(call.path)(requests, **options)
+            stream = GrpcStream(rpc)
+        else:
+            rpc = channel.stream_stream(call.path)(**options)
+            stream = GrpcStream(rpc, requests)
+        self._begun(rpc)
+        return stream
 
     async def is_ready(self, service: str) -> bool:
         """Asks the service's own health (grpc.health.v1); one without it is ready if it answers."""
