@@ -7,14 +7,14 @@ answer    envelope* end           messages as they come; the end tells how the c
 import asyncio
 import itertools
 from collections.abc import AsyncIterator
-from typing import Final, Protocol
+from typing import Final
 
 from gateway.transcoding import body
 from gateway.transcoding.body import Limits
 from gateway.transcoding.call_body import CallBody
-from gateway.transcoding.errors import Metadata, StatusError, too_slow
+from gateway.transcoding.errors import StatusError, too_slow
 from gateway.transcoding.http import Chunks, HttpRequest, HttpResponse, header
-from gateway.transcoding.rpc.endpoint import Endpoint
+from gateway.transcoding.rpc.dialect import Dialect
 from gateway.transcoding.rpc.envelope import EnvelopeReader
 from gateway.transcoding.rpc.failure import as_rpc, not_one_message
 from gateway.transcoding.transport import Call, ReplyStream
@@ -22,37 +22,25 @@ from gateway.transcoding.transport import Call, ReplyStream
 _TOO_MANY: Final = 2
 
 
-class Dialect(Protocol):
-    """How one call's messages are written. Made anew for each call."""
-
-    def pieces(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """Gives a request's body as envelopes."""
-
-    def whole(self, body: bytes) -> bytes:
-        """Does the same for a body that has arrived."""
-
-    def read(self, flags: int, message: bytes) -> bytes:
-        """Gives the wire bytes of an envelope's message. Raises StatusError."""
-
-    def head(self, metadata: Metadata) -> HttpResponse:
-        """Begins an answer, without a body yet."""
-
-    def write(self, wire: bytes) -> bytes:
-        """Frames a message. Raises StatusError if it is none."""
-
-    def end(self, trailers: Metadata, error: StatusError | None) -> bytes:
-        """Frames how the call ended."""
+async def answer(dialect: Dialect, request: HttpRequest) -> HttpResponse:
+    """Makes the call. Every failure of it is an answer, too."""
+    try:
+        dialect.agree(request.headers)
+        timeout = dialect.timeout_seconds(request.headers)
+        call = await dialect.endpoint.admitted(request, timeout)
+        return await _exchanged(dialect, request, call)
+    except StatusError as error:
+        response = dialect.head(error.initial)
+        response.body = dialect.end(error.trailers, as_rpc(error))
+        return response
 
 
-async def answer(
-    endpoint: Endpoint, request: HttpRequest, call: Call, dialect: Dialect
-) -> HttpResponse:
+async def _exchanged(dialect: Dialect, request: HttpRequest, call: Call) -> HttpResponse:
     """Makes the call. Raises StatusError if it fails before its answer begins."""
-    method = endpoint.method
-    limits = endpoint.shared.limits
+    method, transport = dialect.endpoint.method, dialect.endpoint.transport
+    limits = dialect.endpoint.shared.limits
     if not method.client_streaming and not method.server_streaming:
-        message = await _one_message(request, dialect, limits)
-        reply = await endpoint.transport.unary(call, message)
+        reply = await transport.unary(call, await _one_message(request, dialect, limits))
         response = dialect.head(reply.headers)
         response.body = dialect.write(reply.message) + dialect.end(reply.trailers, None)
         return response
@@ -61,7 +49,7 @@ async def answer(
         if method.client_streaming
         else await _one_message(request, dialect, limits)
     )
-    replies = endpoint.transport.stream(call, requests)
+    replies = transport.stream(call, requests)
     try:
         # What a service says first stands in the header of the answer.
         response = dialect.head(await replies.headers())
@@ -69,13 +57,6 @@ async def answer(
         await replies.aclose()
         raise
     response.body = CallBody(_frames(replies, dialect), replies.aclose)
-    return response
-
-
-def failed(dialect: Dialect, error: StatusError) -> HttpResponse:
-    """Answers with nothing but the failure."""
-    response = dialect.head(error.initial)
-    response.body = dialect.end(error.trailers, as_rpc(error))
     return response
 
 

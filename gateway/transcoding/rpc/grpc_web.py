@@ -1,6 +1,6 @@
 """gRPC-Web: application/grpc-web and, in base64 for what cannot carry bytes, grpc-web-text.
 
-An answer is 200 whatever comes of the call; its last envelope has the trailers, which tell.
+The last envelope of an answer has the trailers.
 """
 
 import base64
@@ -13,14 +13,13 @@ from typing import Final
 from google.rpc import code_pb2
 
 from gateway.transcoding import metadata
-from gateway.transcoding.errors import Metadata, StatusError, refuse
+from gateway.transcoding.errors import Headers, Metadata, StatusError, refuse
 from gateway.transcoding.http import HttpRequest, HttpResponse, header
-from gateway.transcoding.rpc import call_metadata, exchange, message_coding
+from gateway.transcoding.rpc import call_metadata, exchange
+from gateway.transcoding.rpc.dialect import Dialect
 from gateway.transcoding.rpc.endpoint import Endpoint
-from gateway.transcoding.rpc.envelope import COMPRESSED, framed
-from gateway.transcoding.rpc.failure import failed
-from gateway.transcoding.rpc.message_codec import FORMATS, Format
-from gateway.transcoding.rpc.message_coding import IDENTITY, KNOWN, MessageCoding
+from gateway.transcoding.rpc.envelope import framed
+from gateway.transcoding.rpc.message_codec import FORMATS
 
 TYPE: Final = re.compile(r"(application/grpc-web(?:-text)?)(?:\+(proto|json))?")
 """The media types: whether they are text, and the format of the messages."""
@@ -33,66 +32,40 @@ _OK: Final = (("grpc-status", "0"),)
 
 async def answer(endpoint: Endpoint, request: HttpRequest, kind: re.Match[str]) -> HttpResponse:
     """Makes the call. Every failure of it is an answer, too. `kind` is a match of TYPE."""
-    dialect = _GrpcWeb(endpoint, kind)
-    try:
-        dialect.coding = message_coding.agreed(
-            header(request.headers, b"grpc-encoding"),
-            header(request.headers, b"grpc-accept-encoding"),
-            packs=endpoint.packs,
-            limit_bytes=endpoint.shared.limits.body_bytes,
-        )
-        timeout = metadata.timeout_seconds(
-            header(request.headers, b"grpc-timeout"), endpoint.terms.deadline_seconds
-        )
-        call = await endpoint.admitted(request, timeout)
-        return await exchange.answer(endpoint, request, call, dialect)
-    except StatusError as error:
-        return exchange.failed(dialect, error)
+    # A client is answered by the name it used.
+    dialect = _GrpcWebText if kind[1].endswith("-text") else _GrpcWeb
+    return await exchange.answer(dialect(endpoint, FORMATS[kind[2] or "proto"], kind[0]), request)
 
 
-class _GrpcWeb:
-    def __init__(self, endpoint: Endpoint, kind: re.Match[str]) -> None:
-        self._endpoint = endpoint
-        self._is_text = kind[1].endswith("-text")
-        self._form: Format = FORMATS[kind[2] or "proto"]
-        # A client is answered by the name it used.
-        self._content_type = kind[0].encode()
-        limit = endpoint.shared.limits.body_bytes
-        self.coding = MessageCoding(incoming=IDENTITY, outgoing=IDENTITY, limit_bytes=limit)
+class _GrpcWeb(Dialect):
+    ENCODING = b"grpc-encoding"
+    ACCEPT_ENCODING = b"grpc-accept-encoding"
+    UNKNOWN_FLAGS = code_pb2.INTERNAL
 
-    def pieces(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        return _from_text(chunks) if self._is_text else chunks
-
-    def whole(self, body: bytes) -> bytes:
-        return _decoded(body + b"=" * (-len(body) % _BASE64_GROUP)) if self._is_text else body
-
-    def read(self, flags: int, message: bytes) -> bytes:
-        if flags & ~COMPRESSED:
-            raise failed(code_pb2.INTERNAL, "an envelope has flags that are not known")
-        unpacked = self.coding.unpack(flags, message)
-        codec = self._endpoint.shared.messages
-        return codec.read(self._endpoint.method.input, unpacked, self._form)
-
-    def head(self, metadata: Metadata) -> HttpResponse:
-        headers = call_metadata.to_headers(metadata)
-        headers.append((b"content-type", self._content_type))
-        if self.coding.outgoing != IDENTITY:
-            headers.append((b"grpc-encoding", self.coding.outgoing.encode()))
-        headers.append((b"grpc-accept-encoding", ",".join(KNOWN).encode()))
-        return HttpResponse(status=200, headers=headers, rpc=self._endpoint.method.full_name)
-
-    def write(self, wire: bytes) -> bytes:
-        codec = self._endpoint.shared.messages
-        message = codec.write(self._endpoint.method.output, wire, self._form)
-        return self._sent(framed(*self.coding.pack(message)))
+    def timeout_seconds(self, headers: Headers) -> float | None:
+        timeout = header(headers, b"grpc-timeout")
+        return metadata.timeout_seconds(timeout, self.endpoint.terms.deadline_seconds)
 
     def end(self, trailers: Metadata, error: StatusError | None) -> bytes:
         told = [*(_OK if error is None else _status(error)), *_readable(trailers)]
         lines = "".join(f"{key}: {value}\r\n" for key, value in told)
-        return self._sent(framed(_TRAILERS, lines.encode()))
+        return framed(_TRAILERS, lines.encode())
 
-    def _sent(self, envelope: bytes) -> bytes:
-        return base64.b64encode(envelope) if self._is_text else envelope
+
+class _GrpcWebText(_GrpcWeb):
+    """The same in base64, envelope by envelope."""
+
+    def pieces(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        return _from_text(chunks)
+
+    def whole(self, body: bytes) -> bytes:
+        return _decoded(body + b"=" * (-len(body) % _BASE64_GROUP))
+
+    def write(self, wire: bytes) -> bytes:
+        return base64.b64encode(super().write(wire))
+
+    def end(self, trailers: Metadata, error: StatusError | None) -> bytes:
+        return base64.b64encode(super().end(trailers, error))
 
 
 def _status(error: StatusError) -> tuple[tuple[str, str], ...]:
