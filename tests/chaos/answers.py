@@ -68,7 +68,8 @@ def from_grpc_error(attempt: Attempt, error: grpc.aio.AioRpcError) -> Attempt:
 def _told(body: Mapping[str, Any]) -> dict[str, Any]:
     """Returns what a checker needs: states, sums, and whose the things are."""
     told = {name: body[name] for name in ("state", "userId", "total", "productId") if name in body}
-    for name, identity in (("orders", "orderId"), ("notifications", "orderId")):
+    lists = (("orders", "orderId"), ("notifications", "orderId"), ("products", "productId"))
+    for name, identity in lists:
         if name in body:
             told[name] = [each.get(identity, "") for each in body[name]]
     return told

@@ -94,6 +94,11 @@ class Client:
         attempt = Attempt(call=call, user="staff", role="staff", asked=asked)
         return await self._rest(attempt, "POST", path, body)
 
+    async def find_product(self, sku: str) -> Attempt:
+        """Lists the products with this sku, of which there is one at most."""
+        attempt = Attempt(call="ListProducts", user="staff", role="staff")
+        return await self._rest(attempt, "GET", f"/v1/products?filter=sku={sku}")
+
     def token(self, user: str) -> str:
         """Returns an access token of the user; "staff" is an administrator."""
         if user not in self._tokens:
