@@ -146,10 +146,10 @@ class EventHandling:
         _EVENTS.labels(self._stream, "known").inc(len(batch) - len(new))
         return True
 
-    async def forget_old(self) -> None:
-        """Keeps the inbox within its retention."""
+    async def forget_old(self) -> bool:
+        """Forgets what the inbox need not know any more; returns whether all of that is gone."""
         async with self._db.connection() as conn:
-            await inbox.reap(conn)
+            return await inbox.reap(conn) < inbox.REAPED_AT_MOST
 
     async def _try(self, event_id: UUID, event: Event, *, delivered_before: bool) -> str | None:
         """Returns None once the event is handled, or the last error when no try is left."""

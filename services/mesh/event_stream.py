@@ -35,6 +35,7 @@ _BATCH = 32
 _BLOCK_MILLISECONDS = 2_000  # shorter than the client's socket timeout
 _MEASURE_SECONDS = 5
 _FORGOTTEN_MILLISECONDS = 3_600_000
+_FORGET_SECONDS = 30
 
 Entries = list[tuple[bytes, Mapping[bytes, bytes] | None]]
 
@@ -77,6 +78,7 @@ class Consumer:
         self._on_new_group = on_new_group
         self._abandoned = abandoned
         self._next_takeover = 0.0
+        self._next_forgetting = 0.0
         self._next_measuring = 0.0
         self._handling = EventHandling(
             db, stream=stream, handler=handler, dead_letter=dead_letter, limit=tries
@@ -93,6 +95,7 @@ class Consumer:
             await self._handle(own, delivered_before=True)
         while True:
             await self._take_over()
+            await self._forget_old()
             await self._measure()
             new = await self._read(">", block=_BLOCK_MILLISECONDS)
             await self._handle(new, delivered_before=False)
@@ -136,13 +139,19 @@ class Consumer:
             if start == b"0-0":
                 break
         await self._forget_the_gone()
-        await self._handling.forget_old()
         self._next_takeover = time.monotonic() + self._abandoned.total_seconds() / 2
 
     async def _forget_the_gone(self) -> None:
         for each in await self._redis.xinfo_consumers(self._stream, self._group):
             if not each["pending"] and each["idle"] > _FORGOTTEN_MILLISECONDS:
                 await self._redis.xgroup_delconsumer(self._stream, self._group, each["name"])
+
+    async def _forget_old(self) -> None:
+        """Keeps the inbox within its retention; a backlog goes part by part, between events."""
+        if time.monotonic() < self._next_forgetting:
+            return
+        if await self._handling.forget_old():
+            self._next_forgetting = time.monotonic() + _FORGET_SECONDS
 
     async def _handle(self, entries: Entries, *, delivered_before: bool) -> None:
         # Only the id is left of an entry that was removed while it was pending.

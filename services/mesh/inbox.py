@@ -27,7 +27,18 @@ _COUNT_TRY = """
 
 _FORGET_TRIES = "DELETE FROM inbox_tries WHERE event_id = $1"
 
-_REAP = "DELETE FROM inbox WHERE handled_at < now() - $1::interval RETURNING true"
+REAPED_AT_MOST = 10_000
+"""How many events `reap` forgets: well within the time that a statement may take."""
+
+_REAP = f"""
+    DELETE FROM inbox
+    WHERE event_id = ANY(ARRAY(
+        SELECT event_id FROM inbox
+        WHERE handled_at < now() - $1::interval
+        ORDER BY handled_at LIMIT {REAPED_AT_MOST}
+    ))
+    RETURNING true
+"""  # noqa: S608 - our own number
 
 
 async def record(conn: Connection, event_id: UUID) -> bool:
@@ -62,5 +73,8 @@ async def forget_tries(conn: Connection, event_id: UUID) -> None:
 
 
 async def reap(conn: Connection) -> int:
-    """Forgets events that were handled longer ago than the retention; returns how many."""
+    """Forgets events that were handled longer ago than the retention; returns how many.
+
+    No more than REAPED_AT_MOST: then call it again.
+    """
     return len(await conn.fetch(_REAP, RETENTION))

@@ -40,11 +40,18 @@ _APPEND = """
     SELECT sequence FROM appended
 """
 
-_REAP = """
+REAPED_AT_MOST = 10_000
+"""How many events `reap` deletes: well within the time that a statement may take."""
+
+_REAP = f"""
     DELETE FROM outbox
-    WHERE published_at < now() - $1::interval
+    WHERE position = ANY(ARRAY(
+        SELECT position FROM outbox
+        WHERE published_at < now() - $1::interval
+        ORDER BY published_at LIMIT {REAPED_AT_MOST}
+    ))
     RETURNING true
-"""
+"""  # noqa: S608 - our own number
 
 
 async def append(conn: Connection, *, type: str, aggregate_id: UUID, payload: Message) -> UUID:  # noqa: A002 - the envelope's own word
@@ -83,5 +90,8 @@ def event_from_row(row: asyncpg.Record) -> Event:
 
 
 async def reap(conn: Connection, *, keep: timedelta) -> int:
-    """Deletes events that were published longer than `keep` ago; returns how many."""
+    """Deletes events that were published longer than `keep` ago; returns how many.
+
+    No more than REAPED_AT_MOST: then call it again.
+    """
     return len(await conn.fetch(_REAP, keep))

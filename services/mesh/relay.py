@@ -37,7 +37,9 @@ from services.mesh.errors import DomainError
 _log = structlog.get_logger(__name__)
 
 _UNPUBLISHED = Gauge(
-    "souk_outbox_unpublished_events", "Events committed and not yet published.", ["stream"]
+    "souk_outbox_unpublished_events",
+    "Events committed and not yet published; counted up to 10,000.",
+    ["stream"],
 )
 _LAG = Gauge(
     "souk_outbox_lag_seconds", "Age of the oldest event that is not yet published.", ["stream"]
@@ -53,6 +55,7 @@ Entries = Sequence[tuple[bytes, Mapping[bytes, bytes]]]
 
 _BATCH = 100
 _PART = 10_000
+_MOST_COUNTED = 10_000
 _CLOCKS_DIFFER = timedelta(minutes=10)  # at most, those of PostgreSQL and Redis
 _HOUSEKEEPING_SECONDS = 60
 
@@ -91,11 +94,13 @@ _UNMARK_LOST = """
 
 _REMEMBER = "UPDATE outbox_streams SET last_entry = $2 WHERE stream = $1"
 
+# Of a backlog of millions, counting all of it would take longer than a statement may.
 _MEASURE = """
     SELECT count(*) AS unpublished,
         coalesce(extract(epoch FROM clock_timestamp() - min(occurred_at)), 0)::float8 AS lag
-    FROM outbox
-    WHERE published_at IS NULL
+    FROM (
+        SELECT occurred_at FROM outbox WHERE published_at IS NULL ORDER BY position LIMIT $1
+    ) AS oldest
 """
 
 
@@ -198,7 +203,7 @@ class Relay:
         self._last_entry = found
 
     async def _measure(self, conn: Connection) -> None:
-        row = await conn.fetchrow(_MEASURE)
+        row = await conn.fetchrow(_MEASURE, _MOST_COUNTED)
         if row is not None:
             _UNPUBLISHED.labels(self._stream).set(row["unpublished"])
             _LAG.labels(self._stream).set(row["lag"])
@@ -207,8 +212,9 @@ class Relay:
         if time.monotonic() < self._next_housekeeping:
             return
         await stream_trim.trim(self._redis, self._stream, keep=self._keep_entries)
-        await outbox.reap(conn, keep=self._keep_events)
-        self._next_housekeeping = time.monotonic() + _HOUSEKEEPING_SECONDS
+        # What is left of a backlog goes after the next events.
+        if await outbox.reap(conn, keep=self._keep_events) < outbox.REAPED_AT_MOST:
+            self._next_housekeeping = time.monotonic() + _HOUSEKEEPING_SECONDS
 
 
 @contextlib.asynccontextmanager
