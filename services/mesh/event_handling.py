@@ -4,6 +4,7 @@
 |--------------------------|--------------------------------------------------------------------|
 | returns                  | its effect and the inbox row commit together                       |
 | raises Unavailable       | tried again until the database is back; it does not count as a try |
+| raises Aborted           | the same: others are at work on the same data, or hold it locked   |
 | raises anything else     | rolled back, tried again; the fifth time it becomes a dead letter  |
 | ends the process         | counts as a try when the event is delivered again                  |
 
@@ -30,7 +31,7 @@ from prometheus_client import Counter
 
 from services.mesh import backoff, failpoints, inbox
 from services.mesh.database import Connection, Database
-from services.mesh.errors import Unavailable
+from services.mesh.errors import Aborted, Unavailable
 from souk.mesh.v1.event_pb2 import Event
 
 _log = structlog.get_logger(__name__)
@@ -113,7 +114,7 @@ class EventHandling:
     async def handle(self, delivered: Delivered, *, delivered_before: bool) -> None:
         """Returns once the entry may be acknowledged: handled, now or before, or a dead letter.
 
-        Waits while the database is unavailable. Raises what storing a dead letter raises.
+        Waits while the database is unavailable or locked. Raises what storing a dead letter raises.
         """
         entry_id, raw, event = delivered.entry_id, delivered.raw, delivered.event
         if event is None:
@@ -228,10 +229,10 @@ def _continued_trace(event: Event) -> Iterator[None]:
 
 
 async def _through_outages(work: Callable[[], Awaitable[T]]) -> T:
-    """Returns the result of `work`, which is repeated as long as the database is unavailable."""
+    """Returns the result of `work`, repeated as long as the database is unavailable or locked."""
     pauses = backoff.delays()
     while True:
         try:
             return await work()
-        except Unavailable:
+        except (Unavailable, Aborted):
             await asyncio.sleep(next(pauses))

@@ -22,7 +22,7 @@ from services.local import ports
 from services.local.stores import redis as redis_store
 from services.mesh import consumer_lag, database, inbox, migrate, redis_client
 from services.mesh.database import Connection, Database
-from services.mesh.errors import RemoteError, Unavailable
+from services.mesh.errors import Aborted, DomainError, RemoteError, Unavailable
 from services.mesh.event_stream import Consumer, DeadLetter
 from services.mesh.ids import new_id
 from services.mesh.stream_trim import trim
@@ -247,9 +247,10 @@ async def test_passing_failure(shop: Shop, eventually: Eventually) -> None:
     assert (await shop.effects(), shop.letters) == ([event_id], [])
 
 
-async def test_outage_is_no_try(shop: Shop, eventually: Eventually) -> None:
-    """Tries that end because the database is away do not count."""
-    failures = [Unavailable("away") for _ in range(3)]
+@pytest.mark.parametrize("failure", [Unavailable("away"), Aborted("locked")])
+async def test_outage_is_no_try(shop: Shop, eventually: Eventually, failure: DomainError) -> None:
+    """Tries that end because the database is away, or its rows are locked, do not count."""
+    failures = [failure] * 3
     shop.fails = lambda _: failures.pop() if failures else None
     event_id = await shop.add()
     async with shop.consuming(tries=2):
