@@ -6,7 +6,9 @@
     Redis or PostgreSQL fails: the connection and with it the lock is given back; back-off
 
 The lock is the session's, so it ends with a relay that died, and another takes over within a poll.
-Two that both believe to hold it publish an event twice, which consumers must expect anyway.
+A relay that is cut off, or hangs, leaves its session open: PostgreSQL ends one that is idle for the
+time of `silence`, where TCP alone would keep it for hours. Two that both believe to hold the lock
+publish an event twice, which consumers must expect anyway.
 
 Redis may lose what it holds: the last second of a killed one (`appendfsync everysec`), all since a
 snapshot, or everything. So the relay remembers, with the mark, the last entry it wrote. A stream
@@ -59,6 +61,9 @@ _MOST_COUNTED = 10_000
 _CLOCKS_DIFFER = timedelta(minutes=10)  # at most, those of PostgreSQL and Redis
 _HOUSEKEEPING_SECONDS = 60
 
+# The pool takes it back with the connection.
+_BOUND_SILENCE = "SELECT set_config('idle_session_timeout', $1, false)"
+
 _ELECT = "SELECT pg_try_advisory_lock(hashtext('outbox'))"
 
 _UNPUBLISHED_EVENTS = """
@@ -108,8 +113,9 @@ class Relay:
     """Publishes what is unpublished in the outbox of `db` to `stream`, like "souk:events:order".
 
     `redis` must not repeat commands by itself (`redis_client.connect`). `poll`: how long a missed
-    notification, or a lost relay, can go unnoticed. `keep_entries`: how long entries stay in the
-    stream at least; `keep_events`: how long published events can be replayed from the outbox.
+    notification, or a lost relay, can go unnoticed. `silence`: how long a relay may say nothing to
+    PostgreSQL, longer than Redis may take. `keep_entries`: how long entries stay in the stream at
+    least; `keep_events`: how long published events can be replayed from the outbox.
     """
 
     def __init__(
@@ -119,6 +125,7 @@ class Relay:
         *,
         stream: str,
         poll: timedelta = timedelta(seconds=1),
+        silence: timedelta = timedelta(seconds=30),
         keep_entries: timedelta = timedelta(days=1),
         keep_events: timedelta = timedelta(days=30),
     ) -> None:
@@ -126,6 +133,7 @@ class Relay:
         self._redis = redis
         self._stream = stream
         self._poll_seconds = poll.total_seconds()
+        self._silence = silence
         self._keep_entries = keep_entries
         self._keep_events = keep_events
         self._last_entry = entry_id.FIRST
@@ -137,6 +145,8 @@ class Relay:
 
     async def _relay(self) -> None:
         async with self._db.connection() as conn, _notifications(conn) as notified:
+            milliseconds = self._silence // timedelta(milliseconds=1)
+            await conn.execute(_BOUND_SILENCE, str(milliseconds))
             await self._wait_for_the_lock(conn)
             self._last_entry = await self._remembered_entry(conn)
             while True:

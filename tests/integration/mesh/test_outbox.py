@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
 
 import asyncpg
@@ -29,6 +30,7 @@ from services.mesh.relay import Relay
 from souk.mesh.v1.event_pb2 import Event
 from souk.order.v1.order_events_pb2 import OrderCreated
 from tests.cancellation import end
+from tests.chaos.tcp_proxy import TcpProxy
 from tests.conftest import Eventually
 
 ORDER = new_id()
@@ -111,9 +113,9 @@ async def all_marked(db: Database) -> bool:
 
 
 @contextlib.asynccontextmanager
-async def relaying(db: Database, redis: Redis, stream: str) -> AsyncIterator[None]:
+async def relaying(db: Database, redis: Redis, stream: str, **settings: Any) -> AsyncIterator[None]:
     """Runs a relay for the length of the block."""
-    relay = Relay(db, redis, stream=stream, poll=timedelta(milliseconds=200))
+    relay = Relay(db, redis, stream=stream, poll=timedelta(milliseconds=200), **settings)
     task = asyncio.create_task(relay.run())
     try:
         yield
@@ -252,6 +254,33 @@ async def test_one_relay_at_a_time(
             return second in await published_ids(redis, unique)
 
         await eventually(arrived)
+
+
+async def test_a_relay_that_has_gone_silent_is_followed_by_another(
+    db: Database, migrated_url: str, redis: Redis, unique: str, eventually: Eventually
+) -> None:
+    """PostgreSQL takes the lock from a relay that is cut off without a word."""
+    address = urlsplit(migrated_url)
+    async with TcpProxy(f"{address.hostname}:{address.port}") as proxy:
+        user = address.netloc.rpartition("@")[0]
+        behind = urlunsplit(address._replace(netloc=f"{user}@{proxy.address}"))
+        async with (
+            database.pool(behind) as its,
+            relaying(its, redis, unique, silence=timedelta(seconds=1)),
+        ):
+            # The second time round it knows all its statements, each of which is one message then.
+            for _ in range(2):
+                await append(db)
+                assert await eventually(lambda: all_marked(db))
+            proxy.hold()
+            last = str(await append(db))
+
+            async def arrived() -> bool:
+                return last in await published_ids(redis, unique)
+
+            async with relaying(db, redis, unique):
+                assert await eventually(arrived)
+            proxy.cut()
 
 
 async def test_redis_outage(
