@@ -91,12 +91,10 @@ class SandboxProvider:
                 timeout=self._timeout,
             ) as answer:
                 answer.raise_for_status()
-                found = await answer.json()
-            operations = tuple(_operation(each) for each in found["operations"])
-        except (aiohttp.ClientError, TimeoutError, KeyError, ValueError, DomainError) as error:
+                return _page(await answer.json())
+        except (aiohttp.ClientError, TimeoutError, *_UNREADABLE) as error:
             _log.warning("provider did not tell its operations", error=type(error).__name__)
             raise ProviderUnavailable("the payment provider has not answered") from error
-        return OperationPage(operations=operations, next_page=found["next_page"])
 
     @property
     def _authorization(self) -> dict[str, str]:
@@ -132,16 +130,31 @@ _TYPES: Mapping[str, TransactionType] = MappingProxyType(
 )
 
 
+_UNREADABLE = (LookupError, TypeError, ValueError, DomainError)
+"""What reading an answer raises that is not as it should be."""
+
+
+def _page(found: Mapping[str, Any]) -> OperationPage:
+    """Returns a page from JSON. Raises _UNREADABLE."""
+    return OperationPage(
+        operations=tuple(_operation(each) for each in found["operations"]),
+        next_page=found["next_page"],
+    )
+
+
 def _operation(found: Mapping[str, Any]) -> ProviderOperation:
-    """Returns an operation from JSON. Raises KeyError, ValueError and InvalidArgument."""
+    """Returns an operation from JSON. Raises _UNREADABLE."""
     is_done = found["outcome"] == "succeeded"
+    create_time = datetime.fromisoformat(found["create_time"])
+    if create_time.tzinfo is None:
+        raise ValueError("the time has no zone")
     return ProviderOperation(
         key=found["key"],
         type=_TYPES[found["type"]],
         follows=found["follows"],
         amount=Amount(**found["amount"]) if found["amount"] else None,
         outcome=(Succeeded if is_done else Declined)(found["reference"]),
-        create_time=datetime.fromisoformat(found["create_time"]),
+        create_time=create_time,
     )
 
 
@@ -150,7 +163,11 @@ async def _outcome(answer: aiohttp.ClientResponse) -> Outcome:
         # It says that nothing was done now, not what became of an earlier call with this key.
         _log.error("provider refused to look at the call", status=answer.status)
         return Unknown()
-    match await answer.json():
+    try:
+        told = await answer.json()
+    except ValueError:
+        told = None
+    match told:
         case {"outcome": "succeeded", "reference": str(reference)}:
             return Succeeded(reference)
         case {"outcome": "declined", "reference": str(reference)}:

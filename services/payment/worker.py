@@ -2,13 +2,14 @@
 
 import asyncio
 from datetime import timedelta
+from uuid import UUID
 
 import structlog
 from prometheus_client import Gauge
 
 from services.mesh import backoff
 from services.mesh.errors import DomainError
-from services.payment.domain import DiscrepancyType
+from services.payment.domain import DiscrepancyType, Payment
 from services.payment.store import DiscrepancyStore, Due, UnansweredStore
 from services.payment.workflow import Payments, Reconciliation
 
@@ -53,18 +54,23 @@ class Resolver:
             await asyncio.sleep(self._interval.total_seconds())
 
     async def _resolve(self, due: Due) -> None:
-        ask = self._payments.give_up if due.is_overdue else self._payments.resolve
+        ask = self._give_up if due.is_overdue else self._payments.resolve
         payment_id = str(due.payment_id)
         try:
             payment = await ask(due.payment_id)
         except DomainError as error:
             _log.warning("payment unresolved", payment_id=payment_id, error=error.message)
-            if due.is_overdue:
-                await self._unanswered.put_off(due.payment_id)
         except Exception:  # noqa: BLE001 - a payment that fails must not keep the others waiting
             _log.exception("payment can't be resolved", payment_id=payment_id)
         else:
             _log.info("payment resolved", payment_id=payment_id, state=payment.state)
+
+    async def _give_up(self, payment_id: UUID) -> Payment:
+        try:
+            return await self._payments.give_up(payment_id)
+        except DomainError:
+            await self._unanswered.put_off(payment_id)
+            raise
 
     async def _measure(self) -> None:
         unanswered = await self._unanswered.figures()
