@@ -12,7 +12,7 @@ UV_INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-byt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help up reset demo test check check-platform check-images check-cluster k3d platform chaos fuzz rotate bench-gateway bench-overload bench-rpc bench-start pytest gen release-contract lock sbom venv tools platform-tools chromium clean
+.PHONY: help up reset demo test check check-platform check-images check-cluster check-vault k3d platform chaos fuzz rotate bench-gateway bench-overload bench-rpc bench-start pytest gen release-contract lock sbom venv tools platform-tools chromium clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-18s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,7 +46,6 @@ check-cluster: $(VENV)/.dev ## Install every chart and manifest on a real API se
 k3d: $(VENV)/.base ## Bring the shop up in a cluster on this machine, with Kong and Prometheus.
 	PATH="$(CURDIR)/.tools/bin:$$PATH" k3d/up
 
-.PHONY: check-vault
 check-vault: platform-tools ## Test Vault's configuration on a real server, agent and PostgreSQL.
 	$(BIN)/pytest tests/platform/vault
 
