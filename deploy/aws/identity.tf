@@ -63,10 +63,9 @@ resource "aws_iam_role" "workload" {
   name                 = "${var.name}-${each.key}"
   max_session_duration = 3600
   assume_role_policy = templatefile("${path.module}/policies/trust.json", {
-    provider        = aws_iam_openid_connect_provider.cluster.arn
-    issuer          = local.issuer
-    namespace       = each.value.namespace
-    service_account = each.value.service_account
+    provider = aws_iam_openid_connect_provider.cluster.arn
+    issuer   = local.issuer
+    subject  = "system:serviceaccount:${each.value.namespace}:${each.value.service_account}"
   })
 }
 

@@ -17,3 +17,8 @@ output "unseal_key" {
   description = "`kms_key_id` in the seal stanza of Vault."
   value       = aws_kms_key.this["unseal"].key_id
 }
+
+output "release_role_arn" {
+  description = "AWS_ROLE_ARN of the release workflow; null without `repository`."
+  value       = one([for role in aws_iam_role.release : role.arn])
+}

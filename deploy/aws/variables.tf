@@ -46,6 +46,18 @@ variable "services" {
   default     = ["gateway", "notification", "order", "payment", "product", "user"]
 }
 
+variable "repository" {
+  description = "Whose release workflow pushes the images, like owner/souk; nobody's if empty."
+  type        = string
+  default     = ""
+
+  validation {
+    # Of the subject of a token everything else is fixed.
+    condition     = can(regex("^([A-Za-z0-9._-]+/[A-Za-z0-9._-]+)?$", var.repository))
+    error_message = "A repository is owner/name."
+  }
+}
+
 variable "node_types" {
   description = "What nodes may be, the cheapest first."
   type        = list(string)

@@ -21,11 +21,35 @@ AUDIENCE = "sts.amazonaws.com"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cluster:
-    """A cluster that signs ServiceAccounts' tokens; `issuer` has no scheme, as in IAM."""
+class Issuer:
+    """Who signs tokens, like a cluster; `issuer` has no scheme, as in IAM."""
 
     issuer: str
     key: RSAPrivateKey = field(default_factory=lambda: generate_private_key(65537, 2048))
+
+    def sign(
+        self,
+        subject: str,
+        *,
+        audience: str = AUDIENCE,
+        issuer: str | None = None,
+        seconds: int = 600,
+    ) -> str:
+        """Returns a token of this subject; `issuer` lets it claim to be another's."""
+        now = int(time.time())
+        claims = {
+            "iss": f"https://{issuer or self.issuer}",
+            "aud": [audience],
+            "sub": subject,
+            "iat": now,
+            "exp": now + seconds,
+        }
+        return jwt.encode(claims, self.key, algorithm="RS256")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster(Issuer):
+    """A cluster that signs ServiceAccounts' tokens."""
 
     def token(
         self,
@@ -36,47 +60,40 @@ class Cluster:
         issuer: str | None = None,
         seconds: int = 600,
     ) -> str:
-        """Returns a projected token; `issuer` lets it claim to be another cluster's."""
-        now = int(time.time())
-        claims = {
-            "iss": f"https://{issuer or self.issuer}",
-            "aud": [audience],
-            "sub": f"system:serviceaccount:{namespace}:{account}",
-            "iat": now,
-            "exp": now + seconds,
-        }
-        return jwt.encode(claims, self.key, algorithm="RS256")
+        """Returns a projected token."""
+        subject = f"system:serviceaccount:{namespace}:{account}"
+        return self.sign(subject, audience=audience, issuer=issuer, seconds=seconds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """An AWS account with the clusters that are registered in it as OIDC providers."""
+    """An AWS account with those who are registered in it as OIDC providers."""
 
     number: str
-    clusters: tuple[Cluster, ...]
+    issuers: tuple[Issuer, ...]
 
-    def provider(self, cluster: Cluster) -> str:
-        """Returns the ARN of the cluster's provider."""
-        return f"arn:aws:iam::{self.number}:oidc-provider/{cluster.issuer}"
+    def provider(self, issuer: Issuer) -> str:
+        """Returns the ARN of an issuer's provider."""
+        return f"arn:aws:iam::{self.number}:oidc-provider/{issuer.issuer}"
 
     def lends(self, trust: Mapping[str, Any], token: str) -> bool:
         """Tells whether a role of this account with this trust policy is lent for the token."""
         claimed = jwt.decode(token, options={"verify_signature": False})["iss"]
-        for cluster in self.clusters:
-            if claimed == f"https://{cluster.issuer}":
-                return self._lends(trust, token, cluster)
+        for issuer in self.issuers:
+            if claimed == f"https://{issuer.issuer}":
+                return self._lends(trust, token, issuer)
         return False
 
-    def _lends(self, trust: Mapping[str, Any], token: str, cluster: Cluster) -> bool:
+    def _lends(self, trust: Mapping[str, Any], token: str, issuer: Issuer) -> bool:
         try:
             claims = jwt.decode(
-                token, cluster.key.public_key(), algorithms=["RS256"], audience=[AUDIENCE]
+                token, issuer.key.public_key(), algorithms=["RS256"], audience=[AUDIENCE]
             )
         except jwt.InvalidTokenError:
             return False
         context = {
-            f"{cluster.issuer}:aud": claims["aud"][0],
-            f"{cluster.issuer}:sub": claims["sub"],
+            f"{issuer.issuer}:aud": claims["aud"][0],
+            f"{issuer.issuer}:sub": claims["sub"],
         }
-        asked = Request(action=ACTION, principal=self.provider(cluster), context=context)
+        asked = Request(action=ACTION, principal=self.provider(issuer), context=context)
         return policy.allows(trust, asked)

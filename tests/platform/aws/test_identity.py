@@ -10,16 +10,18 @@ import yaml
 
 from tests.platform.aws import policy
 from tests.platform.aws.policy import Request
-from tests.platform.aws.sts import Account, Cluster
+from tests.platform.aws.sts import Account, Cluster, Issuer
 
 ROOT = Path(__file__).parents[3]
 OURS = Cluster(issuer="oidc.eks.eu-central-1.amazonaws.com/id/0123456789ABCDEF")
 OTHERS = Cluster(issuer="oidc.eks.eu-central-1.amazonaws.com/id/FEDCBA9876543210")
-ACCOUNT = Account(number="111122223333", clusters=(OURS, OTHERS))
+WORKFLOWS = Issuer(issuer="token.actions.githubusercontent.com")
+ACCOUNT = Account(number="111122223333", issuers=(OURS, OTHERS, WORKFLOWS))
 BUCKET = "souk-product-images-111122223333"
 ROLE = "arn:aws:iam::111122223333:role/souk-product"
 DISTRIBUTION = "arn:aws:cloudfront::111122223333:distribution/E1"
 OBJECT = f"arn:aws:s3:::{BUCKET}/products/x/y.png"
+IMAGES = "arn:aws:ecr:eu-central-1:111122223333:repository/souk/order"
 VALUES = {
     "partition": "aws",
     "region": "eu-central-1",
@@ -42,8 +44,7 @@ def trust(
         "trust",
         provider=registered.provider(OURS),
         issuer=OURS.issuer,
-        namespace=namespace,
-        service_account=account,
+        subject=f"system:serviceaccount:{namespace}:{account}",
     )
 
 
@@ -79,7 +80,7 @@ def test_nobody_else_gets_it(what: str, token: str):
 
 def test_a_provider_of_another_account_is_not_trusted():
     """The same cluster registered in a stranger's account opens no role there that names ours."""
-    stranger = Account(number="999999999999", clusters=(OURS,))
+    stranger = Account(number="999999999999", issuers=(OURS,))
     assert not stranger.lends(trust(), OURS.token("product"))
 
 
@@ -101,6 +102,87 @@ def test_trust_is_exact():
             f"{OURS.issuer}:sub": "system:serviceaccount:souk:product",
         }
     }
+
+
+def release_trust() -> dict[str, Any]:
+    """Return the trust policy of the release workflow's role, with the subject of release.tf."""
+    (subject,) = re.findall(r'subject += "(.*)"', (ROOT / "deploy/aws/release.tf").read_text())
+    return policy.read(
+        "trust",
+        provider=ACCOUNT.provider(WORKFLOWS),
+        issuer=WORKFLOWS.issuer,
+        subject=subject.replace("${each.key}", "owner/souk"),
+    )
+
+
+def test_the_release_workflow_gets_its_role():
+    """Those of its jobs that run in the environment which release.tf names."""
+    workflow = yaml.safe_load((ROOT / ".github/workflows/release.yml").read_text())
+    (environment,) = {
+        job["environment"]
+        for job in workflow["jobs"].values()
+        if job["permissions"].get("id-token") == "write"
+    }
+
+    token = WORKFLOWS.sign(f"repo:owner/souk:environment:{environment}")
+    assert ACCOUNT.lends(release_trust(), token)
+
+
+@pytest.mark.parametrize(
+    ("what", "token"),
+    [
+        ("another repository", WORKFLOWS.sign("repo:owner/other:environment:release")),
+        ("another owner", WORKFLOWS.sign("repo:evil/souk:environment:release")),
+        ("a longer owner", WORKFLOWS.sign("repo:evil-owner/souk:environment:release")),
+        ("another environment", WORKFLOWS.sign("repo:owner/souk:environment:release-2")),
+        ("a branch", WORKFLOWS.sign("repo:owner/souk:ref:refs/heads/main")),
+        ("a tag outside of the environment", WORKFLOWS.sign("repo:owner/souk:ref:refs/tags/v1")),
+        ("a pull request", WORKFLOWS.sign("repo:owner/souk:pull_request")),
+        (
+            "the signing authority's audience",
+            WORKFLOWS.sign("repo:owner/souk:environment:release", audience="sigstore"),
+        ),
+        (
+            "a cluster's key under the workflows' issuer",
+            OURS.sign("repo:owner/souk:environment:release", issuer=WORKFLOWS.issuer),
+        ),
+        ("a cluster", OURS.sign("repo:owner/souk:environment:release")),
+        ("a pod", OURS.token("product")),
+        ("an old one", WORKFLOWS.sign("repo:owner/souk:environment:release", seconds=-1)),
+    ],
+)
+def test_no_other_job_gets_the_release_role(what: str, token: str):
+    """A token that is wrong in one thing is refused."""
+    assert not ACCOUNT.lends(release_trust(), token), what
+
+
+@pytest.mark.parametrize(
+    ("action", "resource", "expected"),
+    [
+        ("ecr:PutImage", IMAGES, True),
+        ("ecr:UploadLayerPart", IMAGES, True),
+        ("ecr:BatchGetImage", IMAGES, True),
+        ("ecr:DescribeImages", IMAGES, True),
+        ("ecr:GetAuthorizationToken", "*", True),
+        ("ecr:PutImage", "arn:aws:ecr:eu-central-1:111122223333:repository/other", False),
+        ("ecr:PutImage", "arn:aws:ecr:eu-west-1:111122223333:repository/souk/order", False),
+        ("ecr:BatchDeleteImage", IMAGES, False),
+        ("ecr:DeleteRepository", IMAGES, False),
+        ("ecr:SetRepositoryPolicy", IMAGES, False),
+        ("ecr:PutImageTagMutability", IMAGES, False),
+        ("eks:DescribeCluster", "arn:aws:eks:eu-central-1:111122223333:cluster/souk", False),
+        ("s3:PutObject", OBJECT, False),
+        ("sts:AssumeRole", "*", False),
+    ],
+)
+def test_the_release_workflow_may_push_images_and_nothing_else(
+    action: str, resource: str, *, expected: bool
+):
+    """It adds images to the shop's repositories and reads them back; what is there stays."""
+    role = policy.read("release", **VALUES)
+    context = {"aws:RequestedRegion": "eu-central-1"}
+    request = Request(action=action, resource=resource, context=context)
+    assert policy.allows(role, request) is expected
 
 
 @pytest.mark.parametrize(
