@@ -35,7 +35,7 @@ CHECKS = (
         name="kubeconform edge",
         command=(
             *("python", "-m", "tests.platform.conform"),
-            *("kong/kubernetes", "deploy/gitops/apps", "deploy/gitops/root.yaml"),
+            *("kong/kubernetes", "deploy/gitops/production", "deploy/gitops/k3d"),
         ),
         needs=("kubeconform", "kubernetes-validate"),
     ),

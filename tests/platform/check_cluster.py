@@ -26,7 +26,10 @@ MANIFESTS = {
         *sorted(ROOT.glob("k3d/infrastructure/*.yaml")),
         *sorted(ROOT.glob("k3d/apps/*.yaml")),
     ),
-    "argocd": (ROOT / "deploy/gitops/root.yaml", *sorted(ROOT.glob("deploy/gitops/apps/*.yaml"))),
+    "argocd": (
+        *sorted(ROOT.glob("deploy/gitops/*/root.yaml")),
+        *sorted(ROOT.glob("deploy/gitops/*/apps/*.yaml")),
+    ),
     "vault": (ROOT / "deploy/vault/job.yaml",),
 }
 K3D_NAMESPACES = ("stores", "kong", "monitoring")

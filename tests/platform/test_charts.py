@@ -21,6 +21,8 @@ from tests.platform.objects import Objects, environment, seconds
 from tests.platform.test_alerts import ALERTS
 
 MESH = tuple(chart for chart in CHARTS if chart != "sandbox")
+OF_OPERATORS = {"Certificate", "PrometheusRule", "ServiceMonitor"}
+"""What only cert-manager and the Prometheus operator understand."""
 
 
 def rendered(charts: Charts, chart: str, name: str = PRODUCTION, *settings: str) -> Objects:
@@ -188,7 +190,9 @@ def test_vault_and_cert_manager_issue_the_same_identity(charts, chart):
     issue = annotations["vault.hashicorp.com/agent-inject-template-tls"]
     assert f'"uri_sans=spiffe://souk/{chart}"' in issue
     assert f'"alt_names={",".join(names)}"' in issue
-    certificate = rendered(charts, chart, LOCAL).one("Certificate")["spec"]
+    certificate = rendered(charts, chart, PRODUCTION, "tls.source=certManager").one("Certificate")[
+        "spec"
+    ]
     assert ([f"spiffe://souk/{chart}"], names) == (certificate["uris"], certificate["dnsNames"])
 
 
@@ -241,12 +245,11 @@ def test_an_iam_role_is_the_service_accounts(charts):
 
 @pytest.mark.parametrize("chart", CHARTS)
 def test_k3d_differs_only_where_it_is_meant_to(charts, chart):
-    """What runs is the same; how many there are and who gives the secrets is not."""
+    """What runs is the same; how many there are, who gives the secrets and who watches is not."""
     production, local = (rendered(charts, chart, layer) for layer in LAYERS)
     kinds = [{each["kind"] for each in objects} for objects in (production, local)]
     many = {"HorizontalPodAutoscaler", "PodDisruptionBudget"}
-    certificate = set() if chart == "sandbox" else {"Certificate"}
-    assert (kinds[0] - many) | certificate == kinds[1]
+    assert kinds[0] - many - OF_OPERATORS == kinds[1]
     for field in ("ports", "startupProbe", "livenessProbe", "lifecycle", "resources"):
         assert production.container[field] == local.container[field], field
     names = [environment(objects.container).keys() for objects in (production, local)]

@@ -58,6 +58,12 @@ def test_every_chart_is_installed():
     assert set(names.split()) == CHARTS - NOT_INSTALLED
 
 
+def test_the_values_of_a_laptop_are_all_that_a_laptop_needs():
+    """Helm is told which image, and nothing that values-local.yaml should have said."""
+    script = (ROOT / "k3d/up").read_text(encoding="utf-8")
+    assert re.findall(r"--set\S* \"?([\w.]+)=", script) == ["image.tag"]
+
+
 def test_the_script_is_bash():
     """Bash reads it to its end."""
     done = subprocess.run(  # noqa: S603  # a file of ours

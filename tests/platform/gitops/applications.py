@@ -1,13 +1,10 @@
-"""Reads the Applications that Argo CD would make of `deploy/gitops/apps`.
+"""Reads the Applications that Argo CD would make of `deploy/gitops/<environment>`.
 
 An ApplicationSet's templates are Go's, with sprig's functions; Helm's engine is the same, and makes
 them here.
 """
 
-import itertools
-import json
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +13,7 @@ import yaml
 
 from tests.platform.charts import HELM
 
-APPS = Path("deploy") / "gitops" / "apps"
+GITOPS = Path("deploy") / "gitops"
 
 Object = dict[str, Any]
 
@@ -25,7 +22,6 @@ _CHART = {
     "name": "applications",
     "version": "0.0.0",
 }
-# Each template is a file of its own, since `missingkey=error` is not Helm's.
 _EACH = "{{- range .Values.elements }}\n---\n%s\n{{- end }}\n"
 
 
@@ -61,56 +57,33 @@ class Application:
         return str(self.manifest["spec"]["source"]["helm"]["releaseName"])
 
 
-def manifests(root: Path) -> list[Object]:
-    """Returns every object of the folder."""
+def manifests(root: Path, environment: str) -> list[Object]:
+    """Returns every object that the environment's root Application applies."""
+    source = of_root(root, environment).manifest["spec"]["source"]
     return [
         each
-        for path in sorted((root / APPS).glob("*.yaml"))
+        for path in sorted((root / source["path"]).glob("*.yaml"))
         for each in yaml.safe_load_all(path.read_text(encoding="utf-8"))
     ]
+
+
+def of_root(root: Path, environment: str) -> Application:
+    """Returns what is applied by hand."""
+    text = (root / GITOPS / environment / "root.yaml").read_text(encoding="utf-8")
+    return Application(manifest=yaml.safe_load(text))
 
 
 def of_set(application_set: Object, scratch: Path) -> list[Application]:
     """Returns what an ApplicationSet generates; `scratch` is an empty folder to work in."""
     spec = application_set["spec"]
-    elements = list(_elements(spec["generators"]))
+    (generator,) = spec["generators"]
     templates = scratch / "templates"
     templates.mkdir(parents=True)
     (scratch / "Chart.yaml").write_text(yaml.safe_dump(_CHART))
-    (scratch / "values.yaml").write_text(yaml.safe_dump({"elements": elements}))
-    (templates / "a-application.yaml").write_text(_EACH % yaml.safe_dump(spec["template"]))
-    (templates / "b-patch.yaml").write_text(_EACH % f"patch: true\n{spec['templatePatch']}")
-    rendered = list(yaml.safe_load_all(_helm("template", "applications", str(scratch))))
-    made = [each for each in rendered if each and "patch" not in each]
-    patches = [each for each in rendered if each and "patch" in each]
-    # Helm sorts what it prints by kind and name; each patch is of the element in its place.
-    return [Application(manifest=_merged(each, patches[_place(each, elements)])) for each in made]
-
-
-def _place(manifest: Object, elements: list[dict[str, str]]) -> int:
-    names = [f"{each['environment']}-{each['service']}" for each in elements]
-    return names.index(manifest["metadata"]["name"])
-
-
-def _elements(generators: list[Object]) -> Iterator[dict[str, str]]:
-    for generator in generators:
-        if "matrix" in generator:
-            parts = [list(_elements([each])) for each in generator["matrix"]["generators"]]
-            for combined in itertools.product(*parts):
-                yield {key: value for part in combined for key, value in part.items()}
-        else:
-            yield from generator["list"]["elements"]
-
-
-def _merged(target: Object, patch: Object) -> Object:
-    """Returns the target with the patch on top (RFC 7396); `patch` itself is no field."""
-    merged = json.loads(json.dumps(target))
-    for key, value in patch.items():
-        if key == "patch":
-            continue
-        is_object = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _merged(merged[key], value) if is_object else value
-    return dict(merged)
+    (scratch / "values.yaml").write_text(yaml.safe_dump(generator["list"]))
+    (templates / "application.yaml").write_text(_EACH % yaml.safe_dump(spec["template"]))
+    rendered = yaml.safe_load_all(_helm("template", "applications", str(scratch)))
+    return [Application(manifest=each) for each in rendered if each]
 
 
 def _helm(*arguments: str) -> str:

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,9 @@ from tests.platform.gitops.applications import Application
 from tests.platform.gitops.reconciler import CannotRender, Cluster, Reconciler, Sync
 
 BUMP = Path("deploy") / "gitops" / "bump-image.sh"
+ENVIRONMENTS = ("production", "k3d")
+LAPTOP = "in-cluster"
+"""What an Argo CD calls the cluster that it runs in."""
 SERVICES = {*(service.name for service in topology.SERVICES), "gateway"}
 DEPLOYMENT = ("Deployment", "order")
 OLD, NEW = f"sha256:{'a' * 64}", f"sha256:{'b' * 64}"
@@ -23,14 +27,22 @@ pytestmark = pytest.mark.skipif(not HELM.exists(), reason="helm is not there: ma
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> list[Application]:
-    """Every Application that the ApplicationSet makes."""
-    (application_set,) = objects("ApplicationSet")
-    return applications.of_set(application_set, tmp_path_factory.mktemp("set") / "chart")
+    """Every Application that the ApplicationSets make."""
+    return [
+        each
+        for application_set in objects("ApplicationSet")
+        for each in applications.of_set(application_set, tmp_path_factory.mktemp("set") / "chart")
+    ]
 
 
-def objects(kind: str) -> list[applications.Object]:
-    """Returns the objects of a kind of deploy/gitops/apps."""
-    return [each for each in applications.manifests(ROOT) if each["kind"] == kind]
+def objects(kind: str, environments: Iterable[str] = ENVIRONMENTS) -> list[applications.Object]:
+    """Returns the objects of a kind that the environments' roots apply."""
+    return [
+        each
+        for environment in environments
+        for each in applications.manifests(ROOT, environment)
+        if each["kind"] == kind
+    ]
 
 
 # --- What Argo CD is told
@@ -38,10 +50,25 @@ def objects(kind: str) -> list[applications.Object]:
 
 def test_each_service_is_in_each_environment(made: list[Application]):
     """The payment provider's stand-in is on laptops alone."""
-    expected = {
-        f"{environment}-{name}" for environment in ("production", "k3d") for name in SERVICES
-    }
+    expected = {f"{environment}-{name}" for environment in ENVIRONMENTS for name in SERVICES}
     assert {each.name for each in made} == expected | {"k3d-sandbox"}
+
+
+@pytest.mark.parametrize(
+    ("environment", "cluster"), [("production", "production"), ("k3d", LAPTOP)]
+)
+def test_an_argo_cd_runs_one_environment(environment: str, cluster: str, tmp_path: Path):
+    """What a root leads to is of its environment and cluster: production's deploys no k3d."""
+    (application_set,) = objects("ApplicationSet", [environment])
+    reached = [
+        *applications.of_set(application_set, tmp_path / "chart"),
+        *(Application(manifest=each) for each in objects("Application", [environment])),
+    ]
+
+    assert {each.name.partition("-")[0] for each in reached} == {environment}
+    assert {each.manifest["spec"]["destination"]["name"] for each in reached} == {cluster}
+    projects = {each["metadata"]["name"] for each in objects("AppProject", [environment])}
+    assert projects == {each.project for each in reached}
 
 
 def test_environments_differ_by_their_values(made: list[Application]):
@@ -81,7 +108,8 @@ def test_projects_come_before_what_is_in_them():
     """By wave: projects, services, and the routes to them last."""
     waves = {
         each["kind"]: int(each["metadata"]["annotations"]["argocd.argoproj.io/sync-wave"])
-        for each in applications.manifests(ROOT)
+        for environment in ENVIRONMENTS
+        for each in applications.manifests(ROOT, environment)
     }
     assert waves == {"AppProject": -2, "ApplicationSet": -1, "Application": 0}
 
