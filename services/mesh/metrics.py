@@ -19,7 +19,7 @@ from prometheus_client import REGISTRY, Gauge, Metric, start_http_server
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
-from services.mesh.address import host_and_port
+from services.mesh.address import CannotListen, host_and_port
 
 _LABELS = ("grpc_type", "grpc_service", "grpc_method")
 BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10)
@@ -122,12 +122,18 @@ def publish(collect: Callable[[], Iterable[Metric]]) -> None:
 
 @asynccontextmanager
 async def listening(address: str | None) -> AsyncIterator[int | None]:
-    """Serve `/metrics` over HTTP in a thread of its own; yields the port, None if not asked to."""
+    """Serve `/metrics` over HTTP in a thread of its own; yields the port, None if not asked to.
+
+    Raises CannotListen.
+    """
     if address is None:
         yield None
         return
     host, port = host_and_port(address)
-    server, thread = start_http_server(port, host)
+    try:
+        server, thread = start_http_server(port, host)
+    except OSError as error:
+        raise CannotListen(f"cannot listen on {address}: {error.strerror}") from error
     try:
         yield server.server_port
     finally:

@@ -109,11 +109,12 @@ async def test_migrate_runs_the_migrations_alone(folder: Path) -> None:
         assert (0, "migrated\n") == await end_of(process)
 
 
-async def test_a_taken_port_is_told(folder: Path) -> None:
-    """A process whose port is taken ends with 1 and says which."""
+@pytest.mark.parametrize("variable", ["SOUK_LISTEN", "SOUK_PROBE_LISTEN", "SOUK_METRICS_LISTEN"])
+async def test_a_taken_port_is_told(folder: Path, variable: str) -> None:
+    """A process of which a port is taken ends with 1 and says which."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        async with running(environment(folder, SOUK_LISTEN=address)) as process:
+        async with running(environment(folder, **{variable: address})) as process:
             code, errors = await end_of(process)
     assert (1, True) == (code, f"cannot listen on {address}" in errors)
     assert "Traceback" not in errors
