@@ -31,6 +31,10 @@ async def measure(redis: Redis, stream: str, group: str) -> None:
 
 async def _first_undelivered(redis: Redis, stream: str, group: str) -> bytes | None:
     groups: Any = await redis.xinfo_groups(stream)
-    last = next(each["last-delivered-id"] for each in groups if each["name"] == group.encode())
+    named = (each["last-delivered-id"] for each in groups if each["name"] == group.encode())
+    last = next(named, None)
+    if last is None:
+        # It has gone since it was asked about; its consumer makes it anew.
+        return None
     entries: Any = await redis.xrange(stream, min=f"({last.decode()}", count=1)
     return entries[0][0] if entries else None

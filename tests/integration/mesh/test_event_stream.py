@@ -315,6 +315,25 @@ async def test_a_publisher_that_is_away_is_waited_for(shop: Shop, eventually: Ev
     assert (await shop.effects(), shop.letters) == ([event_id], [])
 
 
+async def test_a_group_that_goes_while_it_is_measured(shop: Shop) -> None:
+    """Its lag is told as none: the consumer makes the group anew, and goes on."""
+
+    class Interrupted(Redis):
+        """Loses the group between two questions."""
+
+        async def xpending(self, name: Any, groupname: Any) -> Any:
+            pending = await super().xpending(name, groupname)
+            await self.xgroup_destroy(name, groupname)
+            return pending
+
+    await shop.redis.xgroup_create(shop.stream, GROUP, id="0", mkstream=True)
+    await shop.add()
+    async with Interrupted(connection_pool=shop.redis.connection_pool) as redis:
+        await consumer_lag.measure(redis, shop.stream, GROUP)
+    labels = {"stream": shop.stream, "group": GROUP}
+    assert 0 == REGISTRY.get_sample_value("souk_consumer_lag_seconds", labels)
+
+
 async def test_lag(shop: Shop, eventually: Eventually) -> None:
     """How long the oldest entry waits, and how many are not acknowledged, is told."""
     await shop.redis.xadd(shop.stream, {"event": "1"}, id="1000-1")
