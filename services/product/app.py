@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from services.mesh.run import App, Mesh, Process
-from services.product import image_store, mongodb, worker
+from services.product import image_store, mongodb
 from services.product.mongodb import Database
 from services.product.reservation_store import ReservationStore
 from services.product.servicer import ProductServicer
@@ -13,6 +13,7 @@ from services.product.stock_servicer import StockServicer
 from services.product.stock_store import StockStore
 from services.product.stock_watch import StockWatch
 from services.product.store import ProductStore
+from services.product.worker import Sweeper
 from souk.product.v1 import product_service_pb2, stock_service_pb2
 
 _PRODUCT_SERVICE = product_service_pb2.DESCRIPTOR.services_by_name["ProductService"]
@@ -38,9 +39,6 @@ async def build(settings: Settings, mesh: Mesh) -> AsyncIterator[App]:
             stock.levels, interval=settings.watch_interval, limit=settings.watch_limit
         )
 
-        async def sweep() -> None:
-            await worker.sweep(stock, interval=settings.sweep_interval)
-
         yield App(
             servicers={
                 _PRODUCT_SERVICE: ProductServicer(
@@ -48,7 +46,7 @@ async def build(settings: Settings, mesh: Mesh) -> AsyncIterator[App]:
                 ),
                 _STOCK_SERVICE: StockServicer(reservations=reservations),
             },
-            workers=[sweep, watch.run],
+            workers=[Sweeper(stock, interval=settings.sweep_interval).run, watch.run],
             checks={"mongodb": db.ready},
         )
 

@@ -3,25 +3,24 @@
 import asyncio
 from datetime import timedelta
 
-import structlog
-
 from services.mesh import backoff
 from services.mesh.errors import DomainError
 from services.product.stock_store import StockStore
 
-_log = structlog.get_logger(__name__)
 
+class Sweeper:
+    """Settles what is due every `interval`."""
 
-async def sweep(stock: StockStore, *, interval: timedelta) -> None:
-    """Settle what is due, every `interval`, until cancelled; after a failure, with back-off."""
-    waits = backoff.delays()
-    while True:
-        try:
-            while await stock.sweep():
+    def __init__(self, stock: StockStore, *, interval: timedelta) -> None:
+        self._stock = stock
+        self._interval_seconds = interval.total_seconds()
+
+    async def run(self) -> None:
+        """Settles until cancelled, through every outage of the database."""
+        await backoff.repeat(self._sweep, despite=(DomainError,), name="sweep of reservations")
+
+    async def _sweep(self) -> None:
+        while True:
+            while await self._stock.sweep():
                 pass
-        except DomainError as error:
-            _log.warning("sweep failed", reason=error.reason, error=error.message)
-            await asyncio.sleep(next(waits))
-        else:
-            waits = backoff.delays()
-            await asyncio.sleep(interval.total_seconds())
+            await asyncio.sleep(self._interval_seconds)

@@ -1,8 +1,8 @@
 """Builds the user service: the only place where its parts are put together."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import partial
 
 import structlog
@@ -23,10 +23,11 @@ from services.user.session_store import SessionStore
 from services.user.settings import Settings
 from services.user.signing_keys import SigningKeys
 from services.user.store import UserStore
+from services.user.worker import Sweeper
 from services.user.workflow import Accounts
 from souk.user.v1 import user_service_pb2
 
-_SWEEP_SECONDS = 600
+_SWEEP = timedelta(minutes=10)
 
 _log = structlog.get_logger(__name__)
 
@@ -68,7 +69,7 @@ async def build(settings: Settings, mesh: Mesh) -> AsyncIterator[App]:
         await _bootstrap(accounts, settings)
         yield App(
             servicers={user_service_pb2.DESCRIPTOR.services_by_name["UserService"]: servicer},
-            workers=[lambda: _sweep(sessions, attempts), *_rotation(settings)],
+            workers=[Sweeper(sessions, attempts, interval=_SWEEP).run, *_rotation(settings)],
             checks={"postgresql": db.ready},
             keys=signing_keys.public,
         )
@@ -108,15 +109,6 @@ async def _bootstrap(accounts: Accounts, settings: Settings) -> None:
         return
     if created:
         _log.info("created the first admin")
-
-
-async def _sweep(sessions: SessionStore, attempts: AttemptStore) -> None:
-    """Forget expired sessions and old attempts, until cancelled."""
-    while True:
-        await asyncio.sleep(_SWEEP_SECONDS)
-        count = await sessions.forget_expired()
-        await attempts.forget_ended()
-        _log.info("forgot expired sessions", count=count)
 
 
 PROCESS = Process(

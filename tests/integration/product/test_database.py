@@ -14,9 +14,10 @@ from services.local.program import running
 from services.local.stores import mongo
 from services.mesh.errors import DeadlineExceeded, Unavailable
 from services.mesh.ids import new_id
-from services.product import mongodb, worker
+from services.product import mongodb
 from services.product.domain.product import Product
 from services.product.store import ProductStore
+from services.product.worker import Sweeper
 
 from .conftest import Parts, details
 
@@ -64,7 +65,7 @@ async def test_the_worker_puts_back_what_expires(parts: Parts):
     await parts.reservations.reserve(new_id(), {product_id: 3}, span)
 
     async with asyncio.timeout(10), asyncio.TaskGroup() as group:
-        sweeping = group.create_task(worker.sweep(parts.stock, interval=span))
+        sweeping = group.create_task(Sweeper(parts.stock, interval=span).run())
         while await parts.stock_of(product_id) == 0:
             await asyncio.sleep(0.01)
         sweeping.cancel()
@@ -87,7 +88,7 @@ async def test_the_worker_outlives_a_failing_database(
 
     monkeypatch.setattr(parts.stock, "sweep", failing_at_first)
     async with asyncio.timeout(10), asyncio.TaskGroup() as group:
-        sweeping = group.create_task(worker.sweep(parts.stock, interval=timedelta(seconds=60)))
+        sweeping = group.create_task(Sweeper(parts.stock, interval=timedelta(seconds=60)).run())
         while await parts.stock_of(product_id) == 0:
             await asyncio.sleep(0.01)
         sweeping.cancel()
