@@ -5,7 +5,7 @@ they are shared, and `load` can do them while the stores still start.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from importlib import import_module
 
 from services.local import topology
@@ -36,9 +36,8 @@ async def run(
         for name, process in processes.items():
             if process.migrate is not None:
                 values = settings.load(process.settings, environments[name])
-                group.create_task(_migrate(process, values), name=f"migrate {name}")
+                group.create_task(_run(process.migrate, values), name=f"migrate {name}")
 
 
-async def _migrate(process: Process[MeshSettings], values: MeshSettings) -> None:
-    assert process.migrate  # noqa: S101 - the caller looked
-    await process.migrate(values)
+async def _run(migrate: Callable[[MeshSettings], Awaitable[None]], values: MeshSettings) -> None:
+    await migrate(values)

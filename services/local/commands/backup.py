@@ -15,7 +15,7 @@ from services.local.backup.archive import BadArchive
 from services.local.backup.freeze import CannotFreeze
 from services.local.backup.postgres_dump import DumpFailed
 from services.local.backup.take import take
-from services.local.commands.failures import leaves
+from services.local.commands.failures import attempt
 from services.local.console import Console
 from services.local.data_folder import DataFolderError
 from services.local.program import StartFailed
@@ -41,15 +41,10 @@ def run(options: argparse.Namespace, console: Console) -> int:
         console.fail(f"{target} is there already: name another file")
         return 1
     began = time.monotonic()
-    failures: list[BaseException] = []
-    try:
-        asyncio.run(take(options.data, target.absolute(), store_options(), console))
-    except* EXPECTED as group:
-        failures = leaves(group)
-    for failure in failures:
-        console.fail(str(failure))
-    if failures:
-        return 1
+    taking = take(options.data, target.absolute(), store_options(), console)
+    code = attempt(lambda: asyncio.run(taking), EXPECTED, console)
+    if code:
+        return code
     size = target.stat().st_size / 1e6
     console.line(f"{target}: {size:.1f} MB in {time.monotonic() - began:.1f} s. It holds secrets.")
     return 0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from services.local.backup.restore import holds_data, restore
 from services.local.commands.backup import EXPECTED, store_options
-from services.local.commands.failures import leaves
+from services.local.commands.failures import attempt
 from services.local.console import Console
 from services.local.data_folder import DataFolder
 from services.local.up import Options
@@ -20,14 +20,8 @@ def run(options: argparse.Namespace, console: Console) -> int:
     if holds_data(folder, settings) and not options.yes and not _is_confirmed(folder, settings):
         console.fail("not confirmed, nothing was changed; --yes does not ask")
         return 1
-    failures: list[BaseException] = []
-    try:
-        asyncio.run(_restore(folder, options.file, settings, console))
-    except* EXPECTED as group:
-        failures = leaves(group)
-    for failure in failures:
-        console.fail(str(failure))
-    return 1 if failures else 0
+    restoring = _restore(folder, options.file, settings, console)
+    return attempt(lambda: asyncio.run(restoring), EXPECTED, console)
 
 
 async def _restore(folder: DataFolder, source: Path, settings: Options, console: Console) -> None:

@@ -7,7 +7,7 @@ import time
 import asyncpg
 
 from services.local import endpoints, secret_rotation
-from services.local.commands.failures import leaves
+from services.local.commands.failures import attempt
 from services.local.console import Console
 from services.local.data_folder import DataFolder, DataFolderError
 from services.local.endpoints import Endpoints, NotRunning
@@ -28,17 +28,14 @@ def run(options: argparse.Namespace, console: Console) -> int:
     if strangers:
         console.fail(f"there is no secret {', '.join(strangers)}; there are {', '.join(NAMES)}")
         return 2
-    failures: list[BaseException] = []
-    try:
+
+    def rotate() -> None:
         folder.check()
         where = endpoints.load(folder)
         with secret_rotation.locked(folder):
             asyncio.run(_rotate(folder, where, names, console))
-    except* _EXPECTED as group:
-        failures = leaves(group)
-    for failure in failures:
-        console.fail(str(failure))
-    return 1 if failures else 0
+
+    return attempt(rotate, _EXPECTED, console)
 
 
 async def _rotate(folder: DataFolder, where: Endpoints, names: list[str], console: Console) -> None:

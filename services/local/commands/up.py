@@ -6,33 +6,32 @@ import asyncio
 import asyncpg
 
 from services.local import ports, topology
-from services.local.commands.failures import leaves
+from services.local.commands.failures import attempt
 from services.local.console import Console
 from services.local.data_folder import DataFolderError
 from services.local.demo.loading import LoadingFailed
 from services.local.program import StartFailed
 from services.local.up import Options, PortsTaken, up
+from services.mesh.migrate import MigrationError
+from services.mesh.settings import SettingsError
 
-_EXPECTED = (
+EXPECTED = (
     DataFolderError,
     LoadingFailed,
+    MigrationError,
     PortsTaken,
+    SettingsError,
     StartFailed,
     OSError,
     asyncpg.PostgresError,
 )
+"""What keeps the mesh from starting and is told in words: in a group, if tasks met it."""
 
 
 def run(options: argparse.Namespace, console: Console) -> int:
     """Runs the mesh until it is stopped; returns 1 when it could not start."""
-    failures: list[BaseException] = []
-    try:
-        asyncio.run(up(options.data, _options(options), console))
-    except* _EXPECTED as group:
-        failures = leaves(group)
-    for failure in failures:
-        console.fail(str(failure))
-    return 1 if failures else 0
+    chosen = _options(options)
+    return attempt(lambda: asyncio.run(up(options.data, chosen, console)), EXPECTED, console)
 
 
 def _options(options: argparse.Namespace) -> Options:
