@@ -15,7 +15,6 @@ TLS stack verifies. Private keys can be read by their owner alone.
 
 import contextlib
 import ipaddress
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -27,7 +26,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from services.local import file_lock
+from services.local import file_lock, whole_file
 
 TRUST_DOMAIN = "souk"
 AUTHORITY = "ca"
@@ -184,17 +183,8 @@ def load_key(path: Path) -> ec.EllipticCurvePrivateKey:
 
 def save(folder: Path, name: str, pair: Pair) -> None:
     """Puts the key first: who reloads on a changed certificate then finds the key that fits."""
-    write(folder / f"{name}-key.pem", pair.key_pem, mode=0o600)
-    write(folder / f"{name}.pem", pair.certificate_pem, mode=0o644)
-
-
-def write(path: Path, content: bytes, *, mode: int) -> None:
-    """Writes the file as a whole, so that nobody reads half of it or reads it too early."""
-    temporary = path.with_suffix(".new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-    temporary.replace(path)
+    whole_file.write(folder / f"{name}-key.pem", pair.key_pem)
+    whole_file.write(folder / f"{name}.pem", pair.certificate_pem, mode=0o644)
 
 
 def _needs_renewal(folder: Path, name: str) -> bool:

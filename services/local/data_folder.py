@@ -23,6 +23,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from services.local import whole_file
+
 VERSION = "1"
 
 _RETRY_SECONDS = 0.05
@@ -59,13 +61,7 @@ class DataFolder:
 
     def write(self, name: str, content: object) -> None:
         """Replaces a JSON file of the folder as a whole; only its owner can read it."""
-        path = self.path / name
-        temporary = path.with_name(path.name + ".new")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            json.dump(content, file, indent=2)
-            file.write("\n")
-        temporary.replace(path)
+        whole_file.write(self.path / name, f"{json.dumps(content, indent=2)}\n".encode())
 
     def remove(self, name: str) -> None:
         """Removes a file of the folder if it is there."""

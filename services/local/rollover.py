@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
-from services.local import certs
+from services.local import certs, whole_file
 from services.local.certs import AUTHORITY, NEXT_KEY, Pair
 
 Heard = Callable[[str], Coroutine[Any, Any, None]]
@@ -47,9 +47,9 @@ def is_under_way(folder: Path) -> bool:
 def introduce(folder: Path) -> None:
     """Has the next authority trusted beside the present one, which goes on signing."""
     present, following = _present(folder), certs.make_ca()
-    certs.write(folder / NEXT_KEY, following.key_pem, mode=0o600)
+    whole_file.write(folder / NEXT_KEY, following.key_pem)
     bundle = present.certificate_pem + following.certificate_pem
-    certs.write(folder / f"{AUTHORITY}.pem", bundle, mode=0o644)
+    whole_file.write(folder / f"{AUTHORITY}.pem", bundle, mode=0o644)
 
 
 def reissue(folder: Path, names: Sequence[str]) -> None:
@@ -64,7 +64,7 @@ def reissue(folder: Path, names: Sequence[str]) -> None:
 
 def retire(folder: Path) -> None:
     """Has nobody trusted any more but the authority that signs."""
-    certs.write(folder / f"{AUTHORITY}.pem", _present(folder).certificate_pem, mode=0o644)
+    whole_file.write(folder / f"{AUTHORITY}.pem", _present(folder).certificate_pem, mode=0o644)
 
 
 def _present(folder: Path) -> Pair:

@@ -6,9 +6,9 @@ A process follows its files (`services.mesh.watched_files`), so what is written 
 a restart; and neither an environment nor a command line shows it.
 """
 
-import os
 from collections.abc import Mapping
 
+from services.local import whole_file
 from services.local.data_folder import DataFolder
 
 _FOLDER = "secrets"
@@ -26,8 +26,4 @@ def write(folder: DataFolder, process: str, fields: Mapping[str, str]) -> None:
     for each in (place.parent, place):
         each.mkdir(mode=0o700, exist_ok=True)
     for field, text in fields.items():
-        temporary = place / f".{field}.new"
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        temporary.replace(place / field)
+        whole_file.write(place / field, text.encode())

@@ -21,7 +21,7 @@ from urllib.parse import quote
 
 import asyncpg
 
-from services.local import ports
+from services.local import ports, whole_file
 from services.local.program import Program, StartFailed, guarded
 from services.local.program import running as program_running
 from services.local.stores import wheels
@@ -106,9 +106,7 @@ async def _initialize(folder: Path) -> None:
         return
     folder.mkdir(parents=True, exist_ok=True)
     password = secrets.token_urlsafe(24)
-    descriptor = os.open(folder / "password", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(password)
+    whole_file.write(folder / "password", password.encode())
     staging = Path(tempfile.mkdtemp(prefix="initdb-", dir=folder))
     try:
         await _initdb(staging, folder / "password")
