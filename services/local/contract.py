@@ -60,6 +60,11 @@ class Rpc:
         return f"{self.service}/{self.name}"
 
     @property
+    def area(self) -> str:
+        """The area that its contract belongs to, and so whose it is: `order`."""
+        return self.service.split(".")[1]
+
+    @property
     def policy(self) -> policy_pb2.Policy:
         """What `souk.mesh.v1.policy` says."""
         return self.options.Extensions[policy_pb2.policy]
@@ -88,14 +93,13 @@ def rpcs() -> list[Rpc]:
 
 
 def grpc_services(service: str) -> list[str]:
-    """Returns the full names of what `service` answers for: all in the package of its name."""
-    prefix = f"souk.{service}."
-    return sorted({rpc.service for rpc in rpcs() if rpc.service.startswith(prefix)})
+    """Returns the full names of what `service` answers for: all of the area of its name."""
+    return sorted({rpc.service for rpc in rpcs() if rpc.area == service})
 
 
 def callees(service: str) -> list[str]:
     """Returns the services with an RPC that `service` may call on its own behalf."""
-    return sorted({rpc.service.split(".")[1] for rpc in rpcs() if service in rpc.policy.callers})
+    return sorted({rpc.area for rpc in rpcs() if service in rpc.policy.callers})
 
 
 def find(what: str) -> Rpc:

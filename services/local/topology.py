@@ -5,7 +5,8 @@
              ├─ user product order payment notification
              └─ gateway (with the storefront's gRPC listener)
 
-Nothing else in `services.local` names a service or a port.
+The ports are those of one machine; each container has its own machine, and serves gRPC on the
+mesh's (`services.mesh.settings.GRPC_PORT`).
 """
 
 import os

@@ -25,7 +25,7 @@ from services.mesh.connection import Streams, close_when_idle
 from services.mesh.errors import RemoteError
 from services.mesh.identity import SERVICE_KEY
 from services.mesh.service_config import service_config
-from services.mesh.settings import MeshSettings, secrets_of
+from services.mesh.settings import GRPC_PORT, MeshSettings, secrets_of
 from services.mesh.status import error_from_call
 from services.mesh.watched_files import WatchedFiles
 
@@ -128,7 +128,7 @@ class _Channels:
             await channel.close()
 
     def _connect(self, service: str, contracts: Iterable[ServiceDescriptor]) -> grpc.aio.Channel:
-        target = self._targets.get(service, f"dns:///{service}:50051")
+        target = self._targets.get(service, f"dns:///{service}:{GRPC_PORT}")
         config = json.dumps(service_config(contracts, timeouts=False))
         options = (*CHANNEL_OPTIONS, ("grpc.service_config", config))
         if self._files is None:

@@ -27,6 +27,9 @@ from services.mesh.watched_files import WatchedFiles
 
 PREFIX = "SOUK_"
 
+GRPC_PORT = 50051
+"""Where a process serves gRPC, and where others reach it, unless they are told otherwise."""
+
 _S = TypeVar("_S")
 
 
@@ -92,7 +95,7 @@ class MeshSettings:
     `drain_grace`: how long running calls then may take.
     """
 
-    listen: str = "127.0.0.1:50051"
+    listen: str = f"127.0.0.1:{GRPC_PORT}"
     probe_listen: str = "127.0.0.1:0"
     metrics_listen: str | None = None
     tls: Literal["mtls", "off"] = "mtls"
@@ -161,7 +164,7 @@ def _value(name: str, hint: Any, environ: Mapping[str, str]) -> Any:
         text = environ.get(name)
         return _convert(hint, text) if text else None
     path = Path(file)
-    if _kind(hint) is Secret:
+    if kind_of(hint) is Secret:
         return Secret(WatchedFiles([path], lambda: _content(path)))
     return _convert(hint, _content(path))
 
@@ -173,15 +176,15 @@ def _content(path: Path) -> str:
     return text
 
 
-def _kind(hint: Any) -> Any:
-    """Return what an optional value is if it is there."""
+def kind_of(hint: Any) -> Any:
+    """Return what an optional value is if it is there: `str` of `str | None`."""
     if typing.get_origin(hint) in (types.UnionType, typing.Union):
         return next(kind for kind in typing.get_args(hint) if kind is not types.NoneType)
     return hint
 
 
 def _convert(hint: Any, text: str) -> Any:
-    hint = _kind(hint)
+    hint = kind_of(hint)
     if typing.get_origin(hint) is Literal:
         return _choice(typing.get_args(hint), text)
     return _CONVERTERS[typing.get_origin(hint) or hint](text)

@@ -22,8 +22,7 @@ from services.local.console import Console
 from services.local.demo import accounts, loading
 from services.local.demo.purchase import buy
 from services.local.endpoints import Endpoints
-
-_GRPC_PORT = 50051
+from services.mesh.settings import GRPC_PORT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +38,7 @@ class Place:
     @property
     def endpoints(self) -> Endpoints:
         """What loading and buying ask for; the rest is left empty."""
-        grpc = {each.name: f"{each.name}:{_GRPC_PORT}" for each in topology.SERVICES}
+        grpc = {each.name: f"{each.name}:{GRPC_PORT}" for each in topology.SERVICES}
         return Endpoints(
             gateway=f"http://{self.at.get('gateway', 'gateway:8080')}",
             grpc={name: self.at.get(name, address) for name, address in grpc.items()},

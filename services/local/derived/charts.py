@@ -16,14 +16,15 @@ import yaml
 from services.local import contract, topology
 from services.local.derived import settings_schema
 from services.local.derived.deriver import HEADER, Deriver
+from services.mesh.settings import GRPC_PORT
 from souk.mesh.v1 import policy_pb2
 
 _OF_SERVICES = (*(service.name for service in topology.SERVICES), "gateway", "sandbox")
 _CHARTS = Path(__file__).parents[3] / "charts"
 _GATEWAY = "gateway"
-_PORT = 50051
-"""Where every service of a cluster serves gRPC, unless `SOUK_TARGETS` says otherwise."""
-_STOREFRONT = {"souk.storefront.v1.StorefrontService": "localhost:50050"}
+_STOREFRONT = {
+    "souk.storefront.v1.StorefrontService": f"localhost:{topology.DEFAULT_PORTS['storefront']}"
+}
 """In the gateway's own process."""
 
 
@@ -45,7 +46,7 @@ def mesh(name: str) -> dict[str, Any]:
     if name == _GATEWAY:
         callees = sorted({*people, *contract.callees(_GATEWAY)})
         upstreams = {
-            service: f"{callee}:{_PORT}"
+            service: f"{callee}:{GRPC_PORT}"
             for callee in callees
             for service in contract.grpc_services(callee)
         }
@@ -79,7 +80,7 @@ def schema(name: str) -> dict[str, Any]:
 
 
 def _rpcs(service: str) -> list[contract.Rpc]:
-    return [rpc for rpc in contract.rpcs() if rpc.service.split(".")[1] == service]
+    return [rpc for rpc in contract.rpcs() if rpc.area == service]
 
 
 def _faces_people(service: str) -> bool:

@@ -28,8 +28,7 @@ def files() -> Mapping[str, str]:
 
 
 def _chart(rpc: Rpc) -> str:
-    area = rpc.service.split(".")[1]
-    return _CHART_OF_AREA.get(area, area)
+    return _CHART_OF_AREA.get(rpc.area, rpc.area)
 
 
 def _text(chart: str, rpcs: Iterator[Rpc]) -> str:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import types
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import Any, Literal
 
 from services.mesh import setting_bounds
 from services.mesh.setting_bounds import Bounds
-from services.mesh.settings import PREFIX, MeshSettings, Secret
+from services.mesh.settings import PREFIX, MeshSettings, Secret, kind_of
 
 SET_BY_THE_CHART = frozenset(
     {
@@ -128,7 +127,7 @@ def _of(cls: type) -> list[Setting]:
     return [
         Setting(
             name=each.name,
-            type=_without_none(hints[each.name]),
+            type=kind_of(hints[each.name]),
             default=_default(each),
             is_required=each.default is dataclasses.MISSING
             and each.default_factory is dataclasses.MISSING,
@@ -140,12 +139,6 @@ def _of(cls: type) -> list[Setting]:
 
 def _default(each: "dataclasses.Field[Any]") -> object:
     return {} if each.default_factory is dict else each.default
-
-
-def _without_none(hint: Any) -> Any:
-    if typing.get_origin(hint) in (types.UnionType, typing.Union):
-        return next(kind for kind in typing.get_args(hint) if kind is not types.NoneType)
-    return hint
 
 
 def _settings(service: str) -> type:

@@ -5,12 +5,11 @@ from typing import Any, Literal
 
 from services.local.derived.kong.edge import Edge
 from services.local.derived.kong.plugins import NO_CONTENT, address_limit, plugins_of
-from services.local.derived.kong.routes import Backend, EdgeRoute
+from services.local.derived.kong.routes import PAGES, Backend, EdgeRoute
 from services.local.derived.kong.text import Line
 from souk.mesh.v1.policy_pb2 import RateClass
 
 _GATEWAY = "souk"
-_PAGES_SERVICE = {"name": "kong-gateway-pages", "port": 8080}
 
 Object = dict[str, Any]
 
@@ -62,7 +61,7 @@ def page_objects(edge: Edge, kind: Literal["HTTPRoute", "Ingress"]) -> Iterator[
         annotations = {"konghq.com/plugins": plugins, "konghq.com/strip-path": "false"}
         if kind == "Ingress":
             annotations["konghq.com/methods"] = ",".join(methods)
-            yield _ingress(name, annotations, edge.http_host, list(paths), _PAGES_SERVICE)
+            yield _ingress(name, annotations, edge.http_host, list(paths), _backend(PAGES))
         else:
             matches = [
                 {"path": {"type": "PathPrefix", "value": path}, "method": method}
@@ -75,7 +74,7 @@ def page_objects(edge: Edge, kind: Literal["HTTPRoute", "Ingress"]) -> Iterator[
                 annotations=annotations,
                 host=edge.http_host,
                 matches=matches,
-                backend=_PAGES_SERVICE,
+                backend=_backend(PAGES),
             )
 
 

@@ -18,6 +18,7 @@ from services.local import contract
 from services.local.contract import Route, Rpc
 from services.local.derived.kong.patterns import Pattern, pattern, ranks
 from services.local.topology import DEFAULT_PORTS
+from services.mesh.settings import GRPC_PORT
 from souk.mesh.v1.policy_pb2 import Access
 
 Form = Literal["rest", "partner", "socket", "web", "grpc"]
@@ -29,10 +30,6 @@ _WEB_TYPES: Final = (
     r"^application/(?:proto|json|connect\+(?:proto|json)"
     r"|grpc-web(?:-text)?(?:\+(?:proto|json))?)(?:;.*)?$"
 )
-
-_GATEWAY_PORT: Final = 8080
-_SERVICE_PORT: Final = 50051
-"""Where each service listens in a container of its own (`MeshSettings.listen`)."""
 
 # One more than the deadline, so that whoever has the deadline tells of it.
 _SLACK_SECONDS: Final = 1
@@ -55,7 +52,7 @@ class Backend:
 PAGES: Final = Backend(
     name="gateway-pages",
     app="gateway",
-    port=_GATEWAY_PORT,
+    port=DEFAULT_PORTS["gateway"],
     protocol="http",
     retries=1,
     timeout_seconds=10,
@@ -100,11 +97,6 @@ def edge_routes(rpcs: Sequence[Rpc] | None = None) -> list[EdgeRoute]:
             found.extend(_of_binding(rpc, route, name, path, rank[path.key]))
         found.extend(_by_name(rpc, by_name))
     return found
-
-
-def service_of(rpc: Rpc) -> str:
-    """Returns the service of an RPC, like `order`."""
-    return rpc.service.split(".")[1]
 
 
 def _of_binding(rpc: Rpc, route: Route, name: str, path: Pattern, rank: int) -> Iterator[EdgeRoute]:
@@ -170,7 +162,7 @@ def _by_name(rpc: Rpc, rank: int) -> Iterator[EdgeRoute]:
 
 def _name(rpc: Rpc) -> str:
     words = re.sub(r"(?<!^)(?=[A-Z])", "-", rpc.name).lower()
-    return f"{service_of(rpc)}.{words}"
+    return f"{rpc.area}.{words}"
 
 
 def _gateway(rpc: Rpc) -> Backend:
@@ -179,7 +171,7 @@ def _gateway(rpc: Rpc) -> Backend:
     return Backend(
         name="gateway-stream" if kind == "stream" else f"gateway-{kind}-{seconds:g}s",
         app="gateway",
-        port=_GATEWAY_PORT,
+        port=DEFAULT_PORTS["gateway"],
         protocol="http",
         retries=retries,
         timeout_seconds=_STREAM_SECONDS if kind == "stream" else seconds + _SLACK_SECONDS,
@@ -187,19 +179,19 @@ def _gateway(rpc: Rpc) -> Backend:
 
 
 def _service(rpc: Rpc) -> Backend:
-    service = service_of(rpc)
+    service = rpc.area
     kind, retries = _kind(rpc)
     # A client of gRPC brings its deadline, and the service has the RPC's own: one for all will do.
     seconds = max(
         each.policy.deadline.ToTimedelta().total_seconds()
         for each in contract.rpcs()
-        if service_of(each) == service
+        if each.area == service
     )
     is_storefront = service == "storefront"
     return Backend(
         name=f"{service}-{kind}",
         app="gateway" if is_storefront else service,
-        port=DEFAULT_PORTS["storefront"] if is_storefront else _SERVICE_PORT,
+        port=DEFAULT_PORTS["storefront"] if is_storefront else GRPC_PORT,
         protocol="grpcs",
         retries=retries,
         timeout_seconds=_STREAM_SECONDS if kind == "stream" else seconds + _SLACK_SECONDS,
