@@ -20,8 +20,9 @@ from uuid import UUID
 import structlog
 
 from services.mesh import ids
-from services.mesh.errors import FailedPrecondition, Unavailable
+from services.mesh.errors import Unavailable
 from services.mesh.settings import SettingsError
+from services.product.domain.product import ImagesNotKept
 
 _log = structlog.get_logger(__name__)
 
@@ -53,10 +54,10 @@ class ImageStore:
     async def upload(self, product_id: UUID, *, content_type: str, size_bytes: int) -> Upload:
         """Return how one picture may be put there.
 
-        Raises FailedPrecondition without a bucket, Unavailable when there are no credentials.
+        Raises ImagesNotKept without a bucket, Unavailable when there are no credentials.
         """
         if self._client is None:
-            raise FailedPrecondition("this shop keeps no pictures")
+            raise ImagesNotKept("this shop keeps no pictures")
         key = f"products/{product_id}/{ids.new_id()}.{_EXTENSIONS[content_type]}"
         expire_time = datetime.now(UTC) + self._life
         try:

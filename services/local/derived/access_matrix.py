@@ -24,7 +24,7 @@ every kind of caller, at the service and through the gateway, and compares the a
 - **owner**: whose data it is. `by field x`: a person may name only themselves there. `by resource`:
   the query itself asks for the caller's own. What is another's is `NOT_FOUND`, except for the roles
   named.
-- **audited**: each call that changes something is in the [audit log](threat-model.md#audit-log).
+- **audited**: each call that does something is in the [audit log](threat-model.md#audit-log).
 """
 
 _HEAD = ("RPC", "route", "access", "roles", "callers", "owner", "audited")

@@ -73,3 +73,9 @@ class ProductArchived(FailedPrecondition):
     """The product is no longer sold."""
 
     reason = "PRODUCT_ARCHIVED"
+
+
+class ImagesNotKept(FailedPrecondition):
+    """The shop keeps no pictures."""
+
+    reason = "IMAGES_NOT_KEPT"

@@ -12,10 +12,11 @@ import pytest
 from aiobotocore.session import get_session
 
 from services.mesh import settings
-from services.mesh.errors import FailedPrecondition, Unavailable
+from services.mesh.errors import Unavailable
 from services.mesh.ids import new_id
 from services.mesh.settings import SettingsError
 from services.product import image_store
+from services.product.domain.product import ImagesNotKept
 from services.product.image_store import ImageStore
 from services.product.settings import Settings
 from tests import moto
@@ -104,7 +105,7 @@ async def test_without_a_token_no_upload_is_given(pod):
 async def test_a_shop_without_a_bucket_says_so():
     """The RPC is refused; nothing of AWS is needed for that."""
     async with opened(bucket=None) as images:
-        with pytest.raises(FailedPrecondition, match="this shop keeps no pictures"):
+        with pytest.raises(ImagesNotKept, match="this shop keeps no pictures"):
             await images.upload(new_id(), content_type="image/png", size_bytes=1)
 
 

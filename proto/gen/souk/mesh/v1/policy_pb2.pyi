@@ -150,7 +150,8 @@ class Policy(_message.Message):
     """
     audit: _builtins.bool
     """Says that each call that does something is written to the service's audit
-    log, and each that is refused for a reason that may tell of an attack.
+    log. What is refused for a reason that may tell of an attack, such as a wrong
+    password, is written there in any case.
     """
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

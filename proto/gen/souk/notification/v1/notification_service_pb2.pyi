@@ -320,9 +320,11 @@ class ListAuditEventsRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """Bounds how many to return, at most 100. 0 means 25."""
+    """Bounds the events on a page, at most 100. Zero means 25."""
     page_token: _builtins.str
-    """Continues after an earlier page. Empty means the first page."""
+    """Names the page, as told by the one before; the other fields must then be
+    the same. Empty means the first.
+    """
     @_builtins.property
     def filter(self) -> _audit_pb2.AuditFilter:
         """Says which events are meant. Empty means all."""
@@ -351,7 +353,7 @@ class ListAuditEventsResponse(_message.Message):
     AUDIT_EVENTS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Gets the next page. Empty means that this is the last one."""
+    """Names the next page. Empty means that this is the last."""
     @_builtins.property
     def audit_events(self) -> _containers.RepeatedCompositeFieldContainer[_audit_pb2.AuditEvent]:
         """Lists the events, the newest first."""

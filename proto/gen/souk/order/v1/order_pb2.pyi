@@ -49,7 +49,7 @@ class _OrderStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OrderState
     ORDER_STATE_CANCELLING: _OrderState.ValueType  # 9
     """It is being undone."""
     ORDER_STATE_CANCELLED: _OrderState.ValueType  # 10
-    """It is undone, and no money was taken, or `refund_refused` says so. Final."""
+    """It is undone. No money was taken, unless `refund_refused` is set. Final."""
     ORDER_STATE_REJECTED: _OrderState.ValueType  # 11
     """It could not be fulfilled; `state_reason` says why. Final."""
     ORDER_STATE_EXPIRED: _OrderState.ValueType  # 12
@@ -81,7 +81,7 @@ ORDER_STATE_DELIVERED: OrderState.ValueType  # 8
 ORDER_STATE_CANCELLING: OrderState.ValueType  # 9
 """It is being undone."""
 ORDER_STATE_CANCELLED: OrderState.ValueType  # 10
-"""It is undone, and no money was taken, or `refund_refused` says so. Final."""
+"""It is undone. No money was taken, unless `refund_refused` is set. Final."""
 ORDER_STATE_REJECTED: OrderState.ValueType  # 11
 """It could not be fulfilled; `state_reason` says why. Final."""
 ORDER_STATE_EXPIRED: OrderState.ValueType  # 12
@@ -205,7 +205,7 @@ class Order(_message.Message):
     state: Global___OrderState.ValueType
     """Says how far the order has come."""
     state_reason: Global___ErrorReason.ValueType
-    """Says why the order was rejected, cancelled or expired. Not said otherwise."""
+    """Says why the order is or was undone. Not said otherwise."""
     payment_id: _builtins.str
     """Identifies the payment. Empty means that none was authorized yet."""
     etag: _builtins.str

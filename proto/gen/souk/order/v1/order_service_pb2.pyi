@@ -39,8 +39,9 @@ class CreateOrderRequest(_message.Message):
     `Idempotency-Key`. Kept for 72 hours.
     """
     payment_token: _builtins.str
-    """Holds the payment provider's token for the customer's means of payment, 1
-    to 128 characters. Never a card number.
+    """Holds the payment provider's token for the customer's means of payment: 1
+    to 128 letters, digits, `_` and `-`, the first a letter, so never a card
+    number.
     """
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[_order_pb2.OrderItem]:
@@ -50,7 +51,8 @@ class CreateOrderRequest(_message.Message):
     def shipping_address(self) -> _postal_address_pb2.PostalAddress:
         """Holds where to send it. Empty means that there is nothing to send or that
         it is agreed upon otherwise. If given, `region_code` (ISO 3166-1 alpha-2)
-        and one to five `address_lines` are required.
+        and one to five `address_lines` are required; no part may be longer than 200
+        characters.
         """
 
     def __init__(
@@ -515,9 +517,11 @@ class ListAuditEventsRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """Bounds how many to return, at most 100. 0 means 25."""
+    """Bounds the events on a page, at most 100. Zero means 25."""
     page_token: _builtins.str
-    """Continues after an earlier page. Empty means the first page."""
+    """Names the page, as told by the one before; the other fields must then be
+    the same. Empty means the first.
+    """
     @_builtins.property
     def filter(self) -> _audit_pb2.AuditFilter:
         """Says which events are meant. Empty means all."""
@@ -546,7 +550,7 @@ class ListAuditEventsResponse(_message.Message):
     AUDIT_EVENTS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Gets the next page. Empty means that this is the last one."""
+    """Names the next page. Empty means that this is the last."""
     @_builtins.property
     def audit_events(self) -> _containers.RepeatedCompositeFieldContainer[_audit_pb2.AuditEvent]:
         """Lists the events, the newest first."""

@@ -156,7 +156,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     the time told.
     """
     ERROR_REASON_SIGNATURE_INVALID: _ErrorReason.ValueType  # 8
-    """The signature of a provider's message is wrong (`UNAUTHENTICATED`)."""
+    """The signature of a provider's message is wrong, or the message was not sent
+    within the last five minutes (`UNAUTHENTICATED`).
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call to this service failed, as `google.rpc.ErrorInfo.reason`."""
@@ -186,7 +188,9 @@ ERROR_REASON_IDEMPOTENCY_KEY_IN_USE: ErrorReason.ValueType  # 7
 the time told.
 """
 ERROR_REASON_SIGNATURE_INVALID: ErrorReason.ValueType  # 8
-"""The signature of a provider's message is wrong (`UNAUTHENTICATED`)."""
+"""The signature of a provider's message is wrong, or the message was not sent
+within the last five minutes (`UNAUTHENTICATED`).
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 @_typing.final

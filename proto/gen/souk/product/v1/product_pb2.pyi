@@ -73,6 +73,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The reservation has expired, was released or never was
     (`FAILED_PRECONDITION`).
     """
+    ERROR_REASON_IMAGES_NOT_KEPT: _ErrorReason.ValueType  # 8
+    """The shop keeps no pictures (`FAILED_PRECONDITION`)."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call to this service failed, as `google.rpc.ErrorInfo.reason`."""
@@ -99,6 +101,8 @@ ERROR_REASON_RESERVATION_GONE: ErrorReason.ValueType  # 7
 """The reservation has expired, was released or never was
 (`FAILED_PRECONDITION`).
 """
+ERROR_REASON_IMAGES_NOT_KEPT: ErrorReason.ValueType  # 8
+"""The shop keeps no pictures (`FAILED_PRECONDITION`)."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 @_typing.final
@@ -123,7 +127,7 @@ class Product(_message.Message):
     """Identifies the product, a UUIDv7."""
     sku: _builtins.str
     """Holds the merchant's own code, unique: 1 to 64 letters, digits, `-`, `_`
-    and `.`. Can't be changed.
+    and `.`, the first a letter or digit. Can't be changed.
     """
     title: _builtins.str
     """Holds the name that customers see, 1 to 200 characters."""
@@ -144,13 +148,15 @@ class Product(_message.Message):
     """
     @_builtins.property
     def price(self) -> _money_pb2.Money:
-        """Holds the price of one piece, more than zero, no finer than the currency's
-        minor unit.
+        """Holds the price of one piece, more than zero, less than 1,000,000,000 units,
+        no finer than the currency's minor unit.
         """
 
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Lists at most 20 words to find it by: lower-case letters, digits and `-`."""
+        """Lists at most 20 words to find it by, each of 1 to 40 lower-case letters,
+        digits and `-`, the first a letter or digit.
+        """
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -162,8 +168,8 @@ class Product(_message.Message):
 
     @_builtins.property
     def image_uris(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Lists where pictures of the product are, the main one first: at most 10.
-        `CreateImageUpload` gives them.
+        """Lists where pictures of the product are, the main one first: at most 10
+        https URIs of at most 500 characters. `CreateImageUpload` gives them.
         """
 
     def __init__(

@@ -611,7 +611,7 @@ class ImportFailure(_message.Message):
     SKU_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     index: _builtins.int
-    """Counts the message in the stream, from 0."""
+    """Gives the place of the message in the stream, from 0."""
     sku: _builtins.str
     """Holds the code of the product."""
     message: _builtins.str

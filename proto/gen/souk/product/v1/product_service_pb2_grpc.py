@@ -148,8 +148,8 @@ class ProductServiceServicer(object):
     def CreateImageUpload(self, request, context):
         """Makes a place for a picture of a product and lets the caller put it there,
         past this service. The picture is shown once `UpdateProduct` lists its URI
-        among `image_uris`. Fails with `FAILED_PRECONDITION` in a shop that keeps
-        no pictures.
+        among `image_uris`. Fails with `IMAGES_NOT_KEPT` in a shop that keeps no
+        pictures.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

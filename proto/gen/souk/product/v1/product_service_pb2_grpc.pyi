@@ -58,8 +58,8 @@ class ProductServiceStub:
     CreateImageUpload: _grpc.UnaryUnaryMultiCallable[_product_service_pb2.CreateImageUploadRequest, _product_service_pb2.CreateImageUploadResponse]
     """Makes a place for a picture of a product and lets the caller put it there,
     past this service. The picture is shown once `UpdateProduct` lists its URI
-    among `image_uris`. Fails with `FAILED_PRECONDITION` in a shop that keeps
-    no pictures.
+    among `image_uris`. Fails with `IMAGES_NOT_KEPT` in a shop that keeps no
+    pictures.
     """
     WatchStock: _grpc.UnaryStreamMultiCallable[_product_service_pb2.WatchStockRequest, _product_service_pb2.WatchStockResponse]
     """Tells how many pieces can be bought: at once, and whenever it changes."""
@@ -98,8 +98,8 @@ class ProductServiceAsyncStub(ProductServiceStub):
     CreateImageUpload: _aio.UnaryUnaryMultiCallable[_product_service_pb2.CreateImageUploadRequest, _product_service_pb2.CreateImageUploadResponse]  # type: ignore[assignment]
     """Makes a place for a picture of a product and lets the caller put it there,
     past this service. The picture is shown once `UpdateProduct` lists its URI
-    among `image_uris`. Fails with `FAILED_PRECONDITION` in a shop that keeps
-    no pictures.
+    among `image_uris`. Fails with `IMAGES_NOT_KEPT` in a shop that keeps no
+    pictures.
     """
     WatchStock: _aio.UnaryStreamMultiCallable[_product_service_pb2.WatchStockRequest, _product_service_pb2.WatchStockResponse]  # type: ignore[assignment]
     """Tells how many pieces can be bought: at once, and whenever it changes."""
@@ -183,8 +183,8 @@ class ProductServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_product_service_pb2.CreateImageUploadResponse, _abc.Awaitable[_product_service_pb2.CreateImageUploadResponse]]:
         """Makes a place for a picture of a product and lets the caller put it there,
         past this service. The picture is shown once `UpdateProduct` lists its URI
-        among `image_uris`. Fails with `FAILED_PRECONDITION` in a shop that keeps
-        no pictures.
+        among `image_uris`. Fails with `IMAGES_NOT_KEPT` in a shop that keeps no
+        pictures.
         """
 
     @_abc_1.abstractmethod

@@ -58,9 +58,9 @@ class _RoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Role.ValueType],
     ROLE_MERCHANDISER: _Role.ValueType  # 2
     """Manages the catalogue and the stock."""
     ROLE_FULFILMENT: _Role.ValueType  # 3
-    """Ships orders."""
+    """Looks at orders, ships them and marks them delivered."""
     ROLE_SUPPORT: _Role.ValueType  # 4
-    """Looks at and cancels orders for customers, and refunds them."""
+    """Looks at customers, their orders and payments; cancels and refunds for them."""
 
 class Role(_Role, metaclass=_RoleEnumTypeWrapper):
     """What a person may do beyond buying."""
@@ -72,9 +72,9 @@ ROLE_ADMIN: Role.ValueType  # 1
 ROLE_MERCHANDISER: Role.ValueType  # 2
 """Manages the catalogue and the stock."""
 ROLE_FULFILMENT: Role.ValueType  # 3
-"""Ships orders."""
+"""Looks at orders, ships them and marks them delivered."""
 ROLE_SUPPORT: Role.ValueType  # 4
-"""Looks at and cancels orders for customers, and refunds them."""
+"""Looks at customers, their orders and payments; cancels and refunds for them."""
 Global___Role: _TypeAlias = Role  # noqa: Y015
 
 class _ErrorReason:
@@ -226,7 +226,7 @@ class Address(_message.Message):
     @_builtins.property
     def postal_address(self) -> _postal_address_pb2.PostalAddress:
         """Holds the address. `region_code` (ISO 3166-1 alpha-2) and one to five
-        `address_lines` are required.
+        `address_lines` are required; no part may be longer than 200 characters.
         """
 
     @_builtins.property
