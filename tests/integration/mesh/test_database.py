@@ -21,7 +21,7 @@ async def db(database_url: str) -> AsyncIterator[Database]:
     async with database.pool(
         database_url,
         max_size=2,
-        acquire_timeout=timedelta(milliseconds=300),
+        acquire_timeout=timedelta(seconds=2),
         statement_timeout=timedelta(milliseconds=500),
         lock_timeout=timedelta(milliseconds=100),
         name="test",

@@ -14,6 +14,8 @@ from tests.platform.vault import openbao
 from tests.platform.vault.injection import Pod
 
 CHARTS = [*(service.name for service in topology.SERVICES), "gateway"]
+# What the template of the certificate writes besides its own file.
+_PARTS = ("tls.key", "ca.crt", "tls.crt")
 ACCOUNTS = [workload.account for workload in read().workloads]
 
 
@@ -38,19 +40,27 @@ def test_pods_ask_for_exactly_what_the_table_gives(rendered, tmp_path):
 
 @pytest.mark.parametrize("pod", ACCOUNTS, indirect=True)
 async def test_the_agent_writes_every_file_that_the_process_is_told_of(
-    configured, put_secrets, pod, tmp_path
+    configured, put_secrets, pod, tmp_path, eventually
 ):
-    """First the init container's agent, then the sidecar's on the same files: all is there.
+    """The init container's agent fetches all, and the sidecar's has it again from those files.
 
-    Each file can be read by its owner alone, and certificate and key still belong together.
+    An agent that ends may leave what it was just writing again empty, so it is the sidecar's
+    files that count. Each can be read by its owner alone, and certificate and key belong together.
     """
     await put_secrets(pod)
     token = tmp_path / "token"
     token.write_text(configured.api.token(pod.account))
-    for _ in ("init container", "sidecar"):
-        await openbao.agent_once(tmp_path, configured.vault, pod.agent(token, once=True))
     told = [Path(value) for value in pod.environment.values() if value.startswith(str(pod.files))]
     assert told
+    await openbao.agent_once(tmp_path, configured.vault, pod.agent(token, once=True))
+    for name in _PARTS:
+        (pod.files / "secrets" / name).unlink(missing_ok=True)
+
+    async def complete() -> bool:
+        return all(path.is_dir() or (path.exists() and path.read_text()) for path in told)
+
+    async with openbao.agent(tmp_path, configured.vault, pod.agent(token, once=False)):
+        await eventually(complete, seconds=30)
     for path in told:
         files = list(path.glob("[!.]*")) if path.is_dir() else [path]
         assert [str(file) for file in files if not file.read_text()] == []
