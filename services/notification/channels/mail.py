@@ -1,5 +1,6 @@
 """Notifications by e-mail, over SMTP (RFC 5321)."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,7 +20,10 @@ from services.notification.domain import Dispatch
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SmtpServer:
-    """A mail server and how to speak to it; `sender` is the From of every message."""
+    """A mail server and how to speak to it.
+
+    `sender` is the From of every message. `timeout` is for one message, from connecting to its end.
+    """
 
     host: str
     port: int
@@ -49,16 +53,18 @@ class MailSender:
             raise NotSent(f"no address: {error.code} {error.reason}") from error
         server = self._server
         try:
-            await aiosmtplib.send(
-                _message(dispatch, sender=server.sender, to=to),
-                hostname=server.host,
-                port=server.port,
-                username=server.username,
-                password=server.password.reveal() if server.password else None,
-                use_tls=server.security == "tls",
-                start_tls=server.security == "starttls",
-                timeout=server.timeout.total_seconds(),
-            )
+            # aiosmtplib's own timeout begins anew with each command.
+            async with asyncio.timeout(server.timeout.total_seconds()):
+                await aiosmtplib.send(
+                    _message(dispatch, sender=server.sender, to=to),
+                    hostname=server.host,
+                    port=server.port,
+                    username=server.username,
+                    password=server.password.reveal() if server.password else None,
+                    use_tls=server.security == "tls",
+                    start_tls=server.security == "starttls",
+                    timeout=server.timeout.total_seconds(),
+                )
         except (aiosmtplib.SMTPException, OSError) as error:
             # Its text may tell the address.
             raise NotSent(f"SMTP: {type(error).__name__}") from error
