@@ -1,5 +1,8 @@
 """Forward-only migrations: SQL files applied in order, each in its own transaction.
 
+A file that is `CREATE INDEX CONCURRENTLY IF NOT EXISTS …` alone is applied in none: it builds its
+index beside the traffic, and what it leaves when it is broken off is removed when it is run again.
+
     file := NNNN_name.sql, numbered from 0001 without gaps
 
     services/order/migrations/             what the service keeps
@@ -13,6 +16,7 @@ that was rolled back must start, and old code runs on the newer schema, because 
 adds, or drops what nothing has used since the release before.
 """
 
+import asyncio
 import hashlib
 import re
 import time
@@ -26,12 +30,27 @@ from importlib.resources.abc import Traversable
 import asyncpg
 import structlog
 
+from services.mesh import backoff
 from services.mesh.settings import MeshSettings, Secret
 
 _log = structlog.get_logger(__name__)
 
 _NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
+_CONCURRENTLY = re.compile(
+    r"(--.*\n|\s)*CREATE (UNIQUE )?INDEX CONCURRENTLY IF NOT EXISTS [^;]*;\s*"
+)
 _ADVISORY_LOCK = "schema_migrations"
+
+_LOCK = "SELECT pg_try_advisory_lock(hashtext($1))"
+
+_DROP_INVALID = """
+    SELECT format('DROP INDEX CONCURRENTLY %s', indexrelid::regclass) FROM pg_index
+    WHERE NOT indisvalid
+"""
+
+_RECORD = """
+    INSERT INTO schema_migrations (source, version, name, checksum) VALUES ($1, $2, $3, $4)
+"""
 
 _CREATE_HISTORY = """
     CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -67,6 +86,11 @@ class Migration:
     version: int
     name: str
     sql: str
+
+    @property
+    def is_concurrent(self) -> bool:
+        """Whether it builds an index beside the traffic, which no transaction can."""
+        return _CONCURRENTLY.fullmatch(self.sql) is not None
 
     @property
     def checksum(self) -> bytes:
@@ -144,11 +168,27 @@ async def _locked(
         server_settings={"application_name": "migrate", "statement_timeout": milliseconds},
     )
     try:
-        await conn.execute("SELECT pg_advisory_lock(hashtext($1))", _ADVISORY_LOCK)
+        await _take_turn(conn, statement_timeout)
         yield conn
     finally:
         # The server gives the lock back with the connection.
         await conn.close(timeout=5)
+
+
+async def _take_turn(conn: "asyncpg.Connection[asyncpg.Record]", longest: timedelta) -> None:
+    """Returns with the lock. Raises MigrationError if another run has it for too long.
+
+    It is asked for again and again: a statement that waits for it is a transaction, and an index
+    that is built concurrently waits for all transactions.
+    """
+    try:
+        async with asyncio.timeout(longest.total_seconds()):
+            for pause in backoff.delays():
+                if await conn.fetchval(_LOCK, _ADVISORY_LOCK):
+                    return
+                await asyncio.sleep(pause)
+    except TimeoutError as error:
+        raise MigrationError("another run goes on for too long") from error
 
 
 async def _history(
@@ -187,14 +227,22 @@ def _fault(
 async def _apply(conn: "asyncpg.Connection[asyncpg.Record]", migration: Migration) -> None:
     started = time.perf_counter()
     try:
-        async with conn.transaction():
+        if migration.is_concurrent:
+            for (drop_invalid,) in await conn.fetch(_DROP_INVALID):
+                await conn.execute(drop_invalid)
             await conn.execute(migration.sql)
-            await conn.execute(
-                "INSERT INTO schema_migrations (source, version, name, checksum)"
-                " VALUES ($1, $2, $3, $4)",
-                *(migration.source, migration.version, migration.name, migration.checksum),
-            )
+            await _record(conn, migration)
+        else:
+            async with conn.transaction():
+                await conn.execute(migration.sql)
+                await _record(conn, migration)
     except asyncpg.PostgresError as error:
         raise MigrationError(f"{migration}: {error}") from error
     milliseconds = round((time.perf_counter() - started) * 1000)
     _log.info("migration applied", migration=str(migration), milliseconds=milliseconds)
+
+
+async def _record(conn: "asyncpg.Connection[asyncpg.Record]", migration: Migration) -> None:
+    await conn.execute(
+        _RECORD, migration.source, migration.version, migration.name, migration.checksum
+    )

@@ -28,14 +28,16 @@ _ACQUIRE = f"""
     RETURNING {ORDER}
 """
 
+# As a subquery of the UPDATE it may be run once per row, and would lock up to the limit each time.
 _ACQUIRE_DUE = f"""
-    UPDATE orders o {_TAKE}
-    WHERE o.order_id IN (
+    WITH due AS MATERIALIZED (
         SELECT o.order_id FROM orders o
         WHERE o.next_attempt_at <= clock_timestamp() AND {_IS_FREE}
         ORDER BY o.next_attempt_at LIMIT $1
         FOR UPDATE SKIP LOCKED
     )
+    UPDATE orders o {_TAKE}
+    FROM due WHERE o.order_id = due.order_id
     RETURNING {ORDER}
 """  # noqa: S608  # only our own names
 

@@ -28,20 +28,22 @@ _OPERATIONS = """
     GROUP BY t.provider_key, t.payment_id, p.order_id, p.currency, t.type
 """
 
+# Both go by time, as their indexes do: each batch reads no more than it returns.
 _DONE = """
-    SELECT position, provider_key FROM transactions
-    WHERE outcome = 'SUCCEEDED' AND create_time BETWEEN $1 AND $2 AND position > $3
-    ORDER BY position LIMIT $4
+    SELECT create_time, position, provider_key FROM transactions
+    WHERE outcome = 'SUCCEEDED' AND create_time <= $1 AND (create_time, position) > ($2, $3)
+    ORDER BY create_time, position LIMIT $4
 """
-
-_UNANSWERED = "SELECT open_key FROM payments WHERE open_key IS NOT NULL AND update_time <= $1"
 
 _HELD = """
     SELECT payment_id, order_id, state, currency, amount_minor, update_time FROM payments
-    WHERE state IN ('AUTHORIZED', 'CAPTURED') AND update_time BETWEEN $1 AND $2
-        AND payment_id > $3
-    ORDER BY payment_id LIMIT $4
+    WHERE state IN ('AUTHORIZED', 'CAPTURED') AND update_time <= $1
+        AND (update_time, payment_id) > ($2, $3)
+    ORDER BY update_time, payment_id LIMIT $4
 """
+
+# What is to be resolved is what has an open key; the one has an index.
+_UNANSWERED = "SELECT open_key FROM payments WHERE resolve_at IS NOT NULL AND update_time <= $1"
 
 
 class RecordStore:
@@ -60,10 +62,10 @@ class RecordStore:
         self, since: datetime, until: datetime
     ) -> AsyncGenerator[dict[str, RecordedOperation], None]:
         """Yields the operations that were answered to be done in a time, some at a time."""
-        position = 0
-        while rows := await self._fetch(_DONE, since, until, position, _BATCH):
+        last = (since, 0)
+        while rows := await self._fetch(_DONE, until, *last, _BATCH):
             yield await self.operations([row["provider_key"] for row in rows])
-            position = rows[-1]["position"]
+            last = (rows[-1]["create_time"], rows[-1]["position"])
 
     async def unanswered(self, *, at: datetime, since: timedelta) -> list[RecordedOperation]:
         """Returns the operations that have been open for as long as `since`, at a time."""
@@ -72,10 +74,10 @@ class RecordStore:
 
     async def held(self, since: datetime, until: datetime) -> AsyncGenerator[list[HeldMoney], None]:
         """Yields what is set aside or taken, and has been since a time, some at a time."""
-        last = _FIRST
-        while rows := await self._fetch(_HELD, since, until, last, _BATCH):
+        last = (since, _FIRST)
+        while rows := await self._fetch(_HELD, until, *last, _BATCH):
             yield [_held(row) for row in rows]
-            last = rows[-1]["payment_id"]
+            last = (rows[-1]["update_time"], rows[-1]["payment_id"])
 
     async def _fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
         async with self._db.connection() as conn:

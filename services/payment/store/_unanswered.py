@@ -10,16 +10,18 @@ from uuid import UUID
 
 from services.mesh.database import Database
 
+# As a subquery of the UPDATE it may be run once per row, and would lock up to the limit each time.
 _CLAIM_DUE = """
-    UPDATE payments SET
-        resolve_tries = resolve_tries + 1,
-        resolve_at = clock_timestamp()
-            + least($2::interval * power(2, least(resolve_tries, 16)), $3::interval)
-    WHERE payment_id IN (
+    WITH due AS MATERIALIZED (
         SELECT payment_id FROM payments WHERE resolve_at <= clock_timestamp()
         ORDER BY resolve_at LIMIT $1 FOR UPDATE SKIP LOCKED
     )
-    RETURNING payment_id, update_time <= clock_timestamp() - $4::interval AS is_overdue
+    UPDATE payments p SET
+        resolve_tries = resolve_tries + 1,
+        resolve_at = clock_timestamp()
+            + least($2::interval * power(2, least(resolve_tries, 16)), $3::interval)
+    FROM due WHERE p.payment_id = due.payment_id
+    RETURNING p.payment_id, update_time <= clock_timestamp() - $4::interval AS is_overdue
 """
 
 # In the end it is left to the reconciliation: never due again by itself.

@@ -9,6 +9,7 @@ import pytest
 
 from services.mesh import migrate
 from services.mesh.migrate import MigrationError
+from tests.conftest import Eventually
 
 
 @pytest.fixture
@@ -121,3 +122,59 @@ async def test_tables_of_the_mesh(database_url: str) -> None:
         database_url, [m for name in folders for m in migrate.of_mesh(name)]
     )
     assert sorted({each.source for each in applied}) == list(folders)
+
+
+_INDEX = """-- To find pots by it.
+CREATE INDEX CONCURRENTLY IF NOT EXISTS pots_by_colour ON pots (colour);
+"""
+
+_VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = 'pots_by_colour'::regclass"
+
+
+async def test_an_index_is_built_beside_the_traffic(
+    database_url: str, folder: Path, eventually: Eventually
+) -> None:
+    """Nobody who writes waits for it, and runs at the same time do not stop each other."""
+    await apply(database_url, folder)
+    (folder / "0003_index_colour.sql").write_text(_INDEX)
+    one, two = [await asyncpg.connect(database_url) for _ in range(2)]
+    try:
+
+        async def waits() -> bool:
+            return bool(
+                await two.fetchval(
+                    "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'migrate'"
+                    " AND query LIKE '%CONCURRENTLY%' AND wait_event_type = 'Lock'"
+                )
+            )
+
+        async with asyncio.TaskGroup() as runs, one.transaction():
+            await one.execute("INSERT INTO pots VALUES (1, 'red')")
+            tasks = [runs.create_task(apply(database_url, folder)) for _ in range(3)]
+            await eventually(waits)
+            await two.execute("SET lock_timeout = '2s'")
+            await two.execute("INSERT INTO pots VALUES (2, 'blue')")
+        assert sorted(len(task.result()) for task in tasks) == [0, 0, 1]
+        assert await one.fetchval(_VALID) is True
+    finally:
+        for conn in (one, two):
+            await conn.close()
+
+
+async def test_an_index_that_was_broken_off_is_built_again(database_url: str, folder: Path) -> None:
+    """What PostgreSQL leaves of it is of no use and in the way."""
+    await apply(database_url, folder)
+    conn = await asyncpg.connect(database_url)
+    try:
+        await conn.execute(
+            "INSERT INTO pots VALUES (1, 'red'), (2, 'red');"
+            "CREATE TABLE jars (id int); CREATE INDEX jars_by_id ON jars (id)"
+        )
+        with pytest.raises(asyncpg.UniqueViolationError):
+            await conn.execute("CREATE UNIQUE INDEX CONCURRENTLY pots_by_colour ON pots (colour)")
+        assert await conn.fetchval(_VALID) is False
+        (folder / "0003_index_colour.sql").write_text(_INDEX)
+        assert await apply(database_url, folder) == ["pots/0003_index_colour.sql"]
+        assert await conn.fetchval(_VALID) is True
+    finally:
+        await conn.close()
