@@ -16,6 +16,13 @@ _COLUMNS = """
     position, event_id, type, aggregate_id, sequence, occurred_at, traceparent, payload
 """
 
+# What was published before a time was appended before it. The minute makes up for the moment
+# between an event's position and its time.
+_LAST_BEFORE = """
+    SELECT position FROM outbox WHERE published_at < $1::timestamptz - interval '1 minute'
+    ORDER BY published_at DESC LIMIT 1
+"""
+
 # Within one answer the position may be a cursor: what commits later is published later.
 _SINCE = f"""
     SELECT {_COLUMNS} FROM outbox
@@ -36,7 +43,8 @@ class EventStore:
 
     async def since(self, since: datetime) -> AsyncGenerator[Event, None]:
         """Yields the events that occurred at `since` or later, in the order they were appended."""
-        position = 0
+        before = await self._batch(_LAST_BEFORE, since)
+        position = before[0]["position"] if before else 0
         while rows := await self._batch(_SINCE, since, position, _BATCH):
             for row in rows:
                 yield outbox.event_from_row(row)

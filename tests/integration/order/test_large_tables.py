@@ -8,7 +8,7 @@ import pytest
 from services.mesh import database, migrate
 from services.mesh.database import Database
 from services.order.domain import State
-from services.order.store import Cursor, LeaseStore, OrderStore
+from services.order.store import Cursor, EventStore, LeaseStore, OrderStore
 
 ROWS = 20_000
 LONG = timedelta(minutes=1)
@@ -23,6 +23,16 @@ _PLACE = """
 
 _GIVE_LINES = """
     INSERT INTO order_lines SELECT order_id, 1, order_id, 'A-1', 'A thing', 1, 100 FROM orders
+"""
+
+# One a second, the last one now and not published yet.
+_FILL_OUTBOX = """
+    INSERT INTO outbox (event_id, type, aggregate_id, sequence, traceparent, payload, occurred_at,
+        published_at)
+    SELECT gen_random_uuid(), 'order.created', 'order', n, '', '',
+        now() - make_interval(secs => $1 - n),
+        CASE WHEN n < $1 THEN now() - make_interval(secs => $1 - n) END
+    FROM generate_series(1, $1::integer) AS n
 """
 
 _ROWS_READ = """
@@ -80,3 +90,16 @@ async def test_the_orders_of_a_rare_state_are_found_among_many(db: Database) -> 
 
     assert found == [row["order_id"] for row in rare]
     assert await rows_read(db, "orders") - before < 100
+
+
+async def test_late_events_are_replayed_without_reading_the_early_ones(db: Database) -> None:
+    """From a time on, whether they were published or not."""
+    async with db.connection() as conn:
+        await conn.execute(_FILL_OUTBOX, ROWS)
+        await conn.execute("ANALYZE")
+        first = "SELECT occurred_at FROM outbox WHERE sequence = $1"
+        since = await conn.fetchval(first, ROWS - 999)
+    before = await rows_read(db, "outbox")
+    replayed = [event.sequence async for event in EventStore(db).since(since)]
+    read = await rows_read(db, "outbox") - before
+    assert (replayed, read < 1200) == (list(range(ROWS - 999, ROWS + 1)), True)
