@@ -1,6 +1,7 @@
 """The real agent writes into the pods of our charts what their processes read."""
 
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,40 +45,49 @@ async def test_the_agent_writes_every_file_that_the_process_is_told_of(
 ):
     """The init container's agent fetches all, and the sidecar's has it again from those files.
 
-    An agent that ends may leave what it was just writing again empty, so it is the sidecar's
-    files that count. Each can be read by its owner alone, and certificate and key belong together.
+    Agents write a certificate's parts in place and again and again, so one of them may be empty for
+    a moment. Each can be read by its owner alone, and certificate and key belong together.
     """
     await put_secrets(pod)
     token = tmp_path / "token"
     token.write_text(configured.api.token(pod.account))
-    told = [Path(value) for value in pod.environment.values() if value.startswith(str(pod.files))]
+    told = {
+        name: Path(value)
+        for name, value in pod.environment.items()
+        if value.startswith(str(pod.files))
+    }
     assert told
     await openbao.agent_once(tmp_path, configured.vault, pod.agent(token, once=True))
     for name in _PARTS:
         (pod.files / "secrets" / name).unlink(missing_ok=True)
 
-    async def complete() -> bool:
-        return all(path.is_dir() or (path.exists() and path.read_text()) for path in told)
+    async def written() -> dict[str, bytes] | None:
+        texts = {name: _text(path) for name, path in told.items()}
+        return texts if all(texts.values()) else None
 
     async with openbao.agent(tmp_path, configured.vault, pod.agent(token, once=False)):
-        await eventually(complete, seconds=30)
-    for path in told:
-        files = list(path.glob("[!.]*")) if path.is_dir() else [path]
-        assert [str(file) for file in files if not file.read_text()] == []
-        assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o400}
-    if "SOUK_TLS_CERT" in pod.environment:
-        _check_identity(pod)
+        texts = await eventually(written, seconds=30)
+    files = [file for path in told.values() for file in _files(path)]
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o400}
+    if "SOUK_TLS_CERT" in texts:
+        _check_identity(pod.account, texts)
 
 
-def _check_identity(pod: Pod) -> None:
+def _files(path: Path) -> list[Path]:
+    return list(path.glob("[!.]*")) if path.is_dir() else [path]
+
+
+def _text(path: Path) -> bytes:
+    """Returns what the file holds, or all files of the folder; nothing if one of them is empty."""
+    texts = [file.read_bytes() if file.exists() else b"" for file in _files(path)]
+    return b"".join(texts) if all(texts) else b""
+
+
+def _check_identity(account: str, texts: Mapping[str, bytes]) -> None:
     """Checks that the certificate names the service, fits the key, and the authority signed it."""
-    texts = {
-        name: Path(pod.environment[f"SOUK_TLS_{name}"]).read_bytes()
-        for name in ("CA", "CERT", "KEY")
-    }
-    leaf = x509.load_pem_x509_certificate(texts["CERT"])
+    leaf = x509.load_pem_x509_certificate(texts["SOUK_TLS_CERT"])
     sans = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     uris = sans.get_values_for_type(x509.UniformResourceIdentifier)
-    assert uris == [f"spiffe://souk/{pod.account}"]
-    assert leaf.public_key() == load_pem_private_key(texts["KEY"], None).public_key()
-    leaf.verify_directly_issued_by(x509.load_pem_x509_certificate(texts["CA"]))
+    assert uris == [f"spiffe://souk/{account}"]
+    assert leaf.public_key() == load_pem_private_key(texts["SOUK_TLS_KEY"], None).public_key()
+    leaf.verify_directly_issued_by(x509.load_pem_x509_certificate(texts["SOUK_TLS_CA"]))
