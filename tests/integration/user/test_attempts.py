@@ -121,6 +121,15 @@ async def test_the_name_counts_in_any_case(parts: Parts):
     assert (await told(parts.accounts, "eve@example.com"))[0] == TooManyAttempts.reason
 
 
+async def test_whatever_finds_an_account_counts_against_it(parts: Parts):
+    """A letter that PostgreSQL alone takes for an i gives no further tries, either."""
+    await register(parts, "iris@example.com")
+    for spelling in ("İris@example.com", "irİs@example.com", "İrİs@example.com"):
+        await told(parts.accounts, spelling)
+
+    assert (await told(parts.accounts, "iris@example.com"))[0] == TooManyAttempts.reason
+
+
 async def test_an_address_is_bounded_over_all_accounts(parts: Parts):
     """One guess at each of many accounts is guessing too; another address goes on."""
     for number in range(LIMITS.per_address):
