@@ -97,6 +97,8 @@ class EchoServicer:
         if request.text == "stay":
             await asyncio.Event().wait()
 
+    WatchSignedIn = Watch
+
     async def Upload(self, requests: AsyncIterator[Any], context: Any) -> Any:  # noqa: N802  # likewise
         """Answer with all texts."""
         texts = [(await self._answer(request, context)).text async for request in requests]

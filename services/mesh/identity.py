@@ -1,5 +1,6 @@
 """Who makes the call that is being served."""
 
+import math
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -14,12 +15,14 @@ class Caller:
     `service` is the name in the peer's certificate (`spiffe://souk/<service>`), like "gateway".
     `subject`, `roles` and `session` come from the access token (JWT `sub`, `roles`, `sid`);
     `subject` is None and `roles` is empty if no person is behind the call. Roles are lower-case.
+    `expires_at` is when the token ends, in Unix seconds; never, if there is none.
     """
 
     service: str | None = None
     subject: str | None = None
     roles: frozenset[str] = frozenset()
     session: str | None = None
+    expires_at: float = math.inf
 
 
 NOBODY = Caller()

@@ -32,6 +32,7 @@ from services.mesh.interceptors.identity import certified_peers, claimed_peer, i
 from services.mesh.interceptors.metadata_size import metadata_size
 from services.mesh.interceptors.policy import policy
 from services.mesh.interceptors.telemetry import telemetry
+from services.mesh.interceptors.token_life import token_life
 from services.mesh.interceptors.validation import validation
 from services.mesh.settings import MeshSettings, SettingsError
 
@@ -118,6 +119,7 @@ def _interceptors(app: App, mesh: Mesh, in_flight: InFlight) -> Sequence[Interce
         identity(
             claimed_peer if settings.tls == "off" else certified_peers(), _verifier(app, mesh)
         ),
+        token_life,
         decoding,
         policy(frozenset(settings.edge_services)),
         deadline,

@@ -121,5 +121,9 @@ def _caller(service: str | None, person: Person | None) -> Caller:
     if person is None:
         return Caller(service=service)
     return Caller(
-        service=service, subject=person.subject, roles=person.roles, session=person.session
+        service=service,
+        subject=person.subject,
+        roles=person.roles,
+        session=person.session,
+        expires_at=person.expires_at,
     )

@@ -1,6 +1,7 @@
 """A served contract: who gets in, what is refused, and what is served beside it."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -110,6 +111,24 @@ async def test_an_invalid_token_does_not_close_what_is_public(
     async with calling(folder, listening) as stub:
         answer = await stub.Public(EchoRequest(), metadata=bearer(exp=1, nbf=0))
     assert answer.subject == ""
+
+
+async def test_a_stream_ends_with_the_token(folder: Path, listening: Listening) -> None:
+    """Who may watch may do so as long as the token is good, and is then told to renew it."""
+    # Five seconds are granted, for clocks that differ.
+    metadata = bearer("ann", exp=int(time.time()) - 3, nbf=0)
+    async with calling(folder, listening) as stub:
+        call = stub.WatchSignedIn(EchoRequest(text="stay"), metadata=metadata, timeout=20)
+        seen = [(await call.read()).subject for _ in range(2)]
+        error = await refusal(call.read())
+    assert (["ann", "ann"], "UNAUTHENTICATED", "TOKEN_EXPIRED") == (seen, error.code, error.reason)
+
+
+async def test_a_service_watches_without_a_token(folder: Path, listening: Listening) -> None:
+    """A stream to a service that acts on its own behalf has no token to end with."""
+    async with calling(folder, listening, "order") as stub:
+        seen = [each.service async for each in stub.WatchSignedIn(EchoRequest(text="w"))]
+    assert ["order", "order"] == seen
 
 
 async def test_an_internal_rpc_knows_no_person(folder: Path, listening: Listening) -> None:

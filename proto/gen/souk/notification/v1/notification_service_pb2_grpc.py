@@ -98,7 +98,8 @@ class NotificationServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def WatchNotifications(self, request, context):
-        """Tells the caller's notifications from now on.
+        """Tells the caller's notifications from now on. Ends with `TOKEN_EXPIRED`
+        when the access token does.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -40,7 +40,9 @@ class NotificationServiceStub:
     SetPreferences: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.SetPreferencesRequest, _notification_service_pb2.SetPreferencesResponse]
     """Sets how the caller wants to be told."""
     WatchNotifications: _grpc.UnaryStreamMultiCallable[_notification_service_pb2.WatchNotificationsRequest, _notification_service_pb2.WatchNotificationsResponse]
-    """Tells the caller's notifications from now on."""
+    """Tells the caller's notifications from now on. Ends with `TOKEN_EXPIRED`
+    when the access token does.
+    """
     ListDeadLetters: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.ListDeadLettersRequest, _notification_service_pb2.ListDeadLettersResponse]
     """Lists the events that could not be handled, the newest first."""
     RedriveDeadLetter: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.RedriveDeadLetterRequest, _notification_service_pb2.RedriveDeadLetterResponse]
@@ -62,7 +64,9 @@ class NotificationServiceAsyncStub(NotificationServiceStub):
     SetPreferences: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.SetPreferencesRequest, _notification_service_pb2.SetPreferencesResponse]  # type: ignore[assignment]
     """Sets how the caller wants to be told."""
     WatchNotifications: _aio.UnaryStreamMultiCallable[_notification_service_pb2.WatchNotificationsRequest, _notification_service_pb2.WatchNotificationsResponse]  # type: ignore[assignment]
-    """Tells the caller's notifications from now on."""
+    """Tells the caller's notifications from now on. Ends with `TOKEN_EXPIRED`
+    when the access token does.
+    """
     ListDeadLetters: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.ListDeadLettersRequest, _notification_service_pb2.ListDeadLettersResponse]  # type: ignore[assignment]
     """Lists the events that could not be handled, the newest first."""
     RedriveDeadLetter: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.RedriveDeadLetterRequest, _notification_service_pb2.RedriveDeadLetterResponse]  # type: ignore[assignment]
@@ -105,7 +109,9 @@ class NotificationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _notification_service_pb2.WatchNotificationsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_notification_service_pb2.WatchNotificationsResponse], _abc.AsyncIterator[_notification_service_pb2.WatchNotificationsResponse]]:
-        """Tells the caller's notifications from now on."""
+        """Tells the caller's notifications from now on. Ends with `TOKEN_EXPIRED`
+        when the access token does.
+        """
 
     @_abc_1.abstractmethod
     def ListDeadLetters(

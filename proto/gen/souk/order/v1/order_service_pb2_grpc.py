@@ -148,7 +148,7 @@ class OrderServiceServicer(object):
 
     def WatchOrder(self, request, context):
         """Tells how far an order has come: at once, and whenever it changes, until
-        its state is final.
+        its state is final. Ends with `TOKEN_EXPIRED` when the access token does.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -57,7 +57,7 @@ class OrderServiceStub:
     """Lists the steps an order has taken, the first one first."""
     WatchOrder: _grpc.UnaryStreamMultiCallable[_order_service_pb2.WatchOrderRequest, _order_service_pb2.WatchOrderResponse]
     """Tells how far an order has come: at once, and whenever it changes, until
-    its state is final.
+    its state is final. Ends with `TOKEN_EXPIRED` when the access token does.
     """
     ReplayEvents: _grpc.UnaryStreamMultiCallable[_order_service_pb2.ReplayEventsRequest, _order_service_pb2.ReplayEventsResponse]
     """Repeats the committed events since a time, the oldest first, to consumers
@@ -96,7 +96,7 @@ class OrderServiceAsyncStub(OrderServiceStub):
     """Lists the steps an order has taken, the first one first."""
     WatchOrder: _aio.UnaryStreamMultiCallable[_order_service_pb2.WatchOrderRequest, _order_service_pb2.WatchOrderResponse]  # type: ignore[assignment]
     """Tells how far an order has come: at once, and whenever it changes, until
-    its state is final.
+    its state is final. Ends with `TOKEN_EXPIRED` when the access token does.
     """
     ReplayEvents: _aio.UnaryStreamMultiCallable[_order_service_pb2.ReplayEventsRequest, _order_service_pb2.ReplayEventsResponse]  # type: ignore[assignment]
     """Repeats the committed events since a time, the oldest first, to consumers
@@ -180,7 +180,7 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_order_service_pb2.WatchOrderResponse], _abc.AsyncIterator[_order_service_pb2.WatchOrderResponse]]:
         """Tells how far an order has come: at once, and whenever it changes, until
-        its state is final.
+        its state is final. Ends with `TOKEN_EXPIRED` when the access token does.
         """
 
     @_abc_1.abstractmethod
