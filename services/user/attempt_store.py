@@ -35,6 +35,18 @@ _TAKE_BACK = f"""
     WHERE counted_hash = {_HASH} AND attempt_count > 0
 """  # noqa: S608  # likewise
 
+_PART = 10_000
+
+# The outer condition sees to a window that has begun anew meanwhile.
+_FORGET_ENDED = f"""
+    DELETE FROM login_attempts
+    WHERE end_time <= now() AND counted_hash = ANY(ARRAY(
+        SELECT counted_hash FROM login_attempts WHERE end_time <= now()
+        ORDER BY end_time LIMIT {_PART}
+    ))
+    RETURNING true
+"""  # noqa: S608 - our own number
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -78,9 +90,11 @@ class AttemptStore:
                 await conn.execute(_TAKE_BACK, _address(address))
 
     async def forget_ended(self) -> None:
-        """Delete the windows that are over."""
-        async with self._db.connection() as conn:
-            await conn.execute("DELETE FROM login_attempts WHERE end_time <= now()")
+        """Delete the windows that are over, part by part, each within the time of a statement."""
+        ended = _PART
+        while ended == _PART:
+            async with self._db.connection() as conn:
+                ended = len(await conn.fetch(_FORGET_ENDED))
 
 
 def _account(name: str) -> str:

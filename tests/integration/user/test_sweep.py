@@ -15,6 +15,39 @@ from .conftest import LIMITS, Parts
 
 SOON = timedelta(milliseconds=10)
 
+_FILL_SESSIONS = """
+    WITH somebody AS (
+        INSERT INTO users (user_id, email, display_name, password_hash)
+        VALUES (gen_random_uuid(), gen_random_uuid()::text, 'Ada', '') RETURNING user_id
+    ), begun AS (
+        INSERT INTO sessions (session_id, user_id, create_time)
+        SELECT gen_random_uuid(), user_id, now() - interval '31 d'
+        FROM somebody, generate_series(1, $1::integer)
+        RETURNING session_id
+    )
+    INSERT INTO refresh_tokens (token_hash, session_id, expire_time)
+    SELECT sha256(session_id::text::bytea), session_id, now() + $2::text::interval FROM begun
+"""
+
+_FILL_ATTEMPTS = """
+    INSERT INTO login_attempts
+    SELECT sha256(n::text::bytea), 1, now() - interval '1 s' FROM generate_series(1, $1) AS n
+"""
+
+# As a statement timeout does, but whatever the machine.
+_REFUSE_LARGE_DELETES = """
+    CREATE FUNCTION refuse_large_deletes_{table}() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        IF (SELECT count(*) FROM gone) > 10000 THEN
+            RAISE EXCEPTION 'too many for one statement' USING ERRCODE = 'query_canceled';
+        END IF;
+        RETURN NULL;
+    END
+    $$;
+    CREATE TRIGGER refuse_large_deletes AFTER DELETE ON {table} REFERENCING OLD TABLE AS gone
+        FOR EACH STATEMENT EXECUTE FUNCTION refuse_large_deletes_{table}();
+"""
+
 
 async def test_attempts_that_are_over_are_forgotten(parts: Parts, eventually: Eventually) -> None:
     """A window that has ended leaves nothing behind."""
@@ -30,6 +63,27 @@ async def test_attempts_that_are_over_are_forgotten(parts: Parts, eventually: Ev
         await eventually(is_forgotten)
     finally:
         await end([sweeping])
+
+
+async def test_what_has_piled_up_is_forgotten_in_parts(parts: Parts) -> None:
+    """No statement deletes more than it can in its time, and what is in use stays."""
+    count = 10_001
+    async with parts.db.connection() as conn:
+        for table in ("refresh_tokens", "sessions", "login_attempts"):
+            await conn.execute(_REFUSE_LARGE_DELETES.format(table=table))
+        await conn.execute(_FILL_SESSIONS, count, "-1 s")
+        await conn.execute(_FILL_SESSIONS, count, "1 h")
+        await conn.execute(_FILL_ATTEMPTS, count)
+        await conn.execute("ANALYZE")
+    assert await parts.sessions.forget_expired() == count
+    await parts.attempts.forget_ended()
+    async with parts.db.connection() as conn:
+        left = [
+            await conn.fetchval("SELECT count(*) FROM sessions"),
+            await conn.fetchval("SELECT count(*) FROM refresh_tokens"),
+            await conn.fetchval("SELECT count(*) FROM login_attempts"),
+        ]
+    assert left == [count, count, 0]
 
 
 async def test_the_sweep_outlives_an_outage(eventually: Eventually) -> None:
