@@ -106,11 +106,11 @@ async def test_unary_bodies_may_be_compressed(http: Http, coding):
 
 async def test_a_deadline_goes_on(http: Http, echo: Echo):
     """`connect-timeout-ms` bounds the call."""
-    headers = {**PROTO, "connect-timeout-ms": "200"}
+    headers = {**PROTO, "connect-timeout-ms": "1000"}
     data = wire("Everything", text="slow")
     answer = await http("POST", f"{ECHO}/Get", data=data, headers=headers)
     assert (504, "deadline_exceeded") == (answer.status, answer.json["code"])
-    assert 0 < (echo.calls[0].seconds_left or 0) <= 0.2
+    assert 0 < (echo.calls[0].seconds_left or 0) <= 1
 
 
 MESSAGE = base64.urlsafe_b64encode(wire("Everything", text="a/b?")).decode()

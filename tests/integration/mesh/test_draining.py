@@ -161,5 +161,5 @@ async def test_nothing_is_left_running(folder: Path) -> None:
         task for task in asyncio.all_tasks() - before if "grpc" not in repr(task.get_coro())
     }
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(asyncio.gather(*left(), return_exceptions=True), 1)
+        await asyncio.wait_for(asyncio.gather(*left(), return_exceptions=True), 10)
     assert left() == set()
