@@ -48,7 +48,7 @@ async def db(database_url: str) -> AsyncIterator[Database]:
 @pytest.fixture
 def keys(db: Database) -> IdempotencyKeys:
     """Gives keys that wait half a second for another attempt."""
-    return IdempotencyKeys(db, wait=timedelta(milliseconds=500))
+    return IdempotencyKeys(db, lease=timedelta(minutes=1), wait=timedelta(milliseconds=500))
 
 
 async def effect(conn: Connection) -> CreateOrderResponse:
@@ -232,7 +232,7 @@ async def test_a_lease_is_prolonged_as_long_as_the_work_lasts(
     db: Database, eventually: Eventually
 ) -> None:
     """An attempt that takes longer than its lease keeps its key, and no longer than it takes."""
-    keys = IdempotencyKeys(db, lease=timedelta(milliseconds=600))
+    keys = IdempotencyKeys(db, lease=timedelta(seconds=1.5))
     first = await begin_fresh(db, keys)
 
     async def is_past(moment: datetime) -> bool:
