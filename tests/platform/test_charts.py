@@ -51,7 +51,7 @@ def test_every_pod_meets_pod_security_restricted(charts, chart, layer):
             } == container["securityContext"], name
             assert {"requests", "limits"} == container["resources"].keys(), name
         kinds = {kind for volume in pod.get("volumes", ()) for kind in volume if kind != "name"}
-        assert kinds <= {"emptyDir", "secret", "projected"}, name
+        assert kinds <= {"configMap", "emptyDir", "secret", "projected"}, name
 
 
 @pytest.mark.parametrize("chart", CHARTS)
@@ -304,6 +304,7 @@ def test_a_digest_counts_more_than_a_tag(charts):
         (("vault.enabled=false",), "set tls.source to certManager or secret"),
         (("vault.secrets.database_url.path=",), "vault.secrets.database_url.path is required"),
         (("stores.postgres.peers=null",), "stores.postgres.peers is required"),
+        (("storesCA.configMap=",), "storesCA.configMap is required"),
         (
             ("tls.source=certManager", "tls.certManager.issuerRef.name="),
             "tls.certManager.issuerRef.name is required",

@@ -60,6 +60,7 @@ spec:
             {{- if not .Values.vault.enabled }}
             {{- include "service-lib.secretMounts" .Values.migration.secrets | trim | nindent 12 }}
             {{- end }}
+            {{- with include "service-lib.storesCAMount" . | trim }}{{ . | nindent 12 }}{{ end }}
       volumes:
         - name: tmp
           emptyDir: {sizeLimit: 64Mi}
@@ -68,6 +69,7 @@ spec:
         {{- else }}
         {{- include "service-lib.secretVolumes" (dict "root" . "secrets" .Values.migration.secrets) | trim | nindent 8 }}
         {{- end }}
+        {{- with include "service-lib.storesCAVolume" . | trim }}{{ . | nindent 8 }}{{ end }}
 {{- end }}
 {{- end }}
 

@@ -16,6 +16,9 @@
 {{- if and $.Values.vault.enabled (not $secret.path) }}
 {{- fail (printf "%s: vault.secrets.%s.path is required: where the secret is in Vault" $.Chart.Name $name) }}
 {{- end }}
+{{- if and $.Values.vault.enabled (not $.Values.storesCA.configMap) (contains "${ca}" ($secret.template | default "")) }}
+{{- fail (printf "%s: storesCA.configMap is required: vault.secrets.%s names its file by ${ca}" $.Chart.Name $name) }}
+{{- end }}
 {{- end }}
 {{- range $store := (include "service-lib.mesh" . | fromYaml).stores }}
 {{- if not (get $.Values.stores $store).peers }}

@@ -44,13 +44,14 @@ vault.hashicorp.com/agent-inject-template-{{ $id }}: |
 {{- end }}
 {{- end }}
 
-{{/* The template with the addresses of the stores in place of ${postgres} and its like. */}}
+{{/* The template with the addresses of the stores in place of ${postgres} and its like, the file of
+     their authorities in place of ${ca}. */}}
 {{- define "service-lib.vaultTemplate" -}}
 {{- $text := .secret.template }}
 {{- range $store, $at := .root.Values.stores }}
 {{- $text = $text | replace (printf "${%s}" $store) (printf "%s:%v" $at.host $at.port) }}
 {{- end }}
-{{- $text }}
+{{- $text | replace "${ca}" "/etc/souk/stores/ca.crt" }}
 {{- end }}
 
 {{/* The certificate, its key and the authority, which belong together: one template writes all, and keeps

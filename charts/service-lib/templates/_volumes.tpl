@@ -10,6 +10,7 @@
 - name: tls
   secret: {secretName: {{ .Chart.Name }}-tls, defaultMode: 0440}
 {{- end }}
+{{- include "service-lib.storesCAVolume" . }}
 {{- end }}
 
 {{- define "service-lib.volumeMounts" -}}
@@ -19,6 +20,21 @@
 {{- end }}
 {{- if and .Values.grpc.port (ne .Values.tls.source "vault") }}
 - {name: tls, mountPath: /etc/souk/tls, readOnly: true}
+{{- end }}
+{{- include "service-lib.storesCAMount" . }}
+{{- end }}
+
+{{/* Whom to trust that a store is the one meant, if the service has a store. */}}
+{{- define "service-lib.storesCAVolume" -}}
+{{- if and .Values.storesCA.configMap (include "service-lib.mesh" . | fromYaml).stores }}
+- name: stores-ca
+  configMap: {name: {{ .Values.storesCA.configMap }}, defaultMode: 0444}
+{{- end }}
+{{- end }}
+
+{{- define "service-lib.storesCAMount" -}}
+{{- if and .Values.storesCA.configMap (include "service-lib.mesh" . | fromYaml).stores }}
+- {name: stores-ca, mountPath: /etc/souk/stores, readOnly: true}
 {{- end }}
 {{- end }}
 

@@ -79,6 +79,13 @@ def schema(name: str) -> dict[str, Any]:
     return result
 
 
+def store_address(store: str) -> tuple[str, int]:
+    """Returns host and port of a store in production, as the charts have them."""
+    text = (_CHARTS / "service-lib" / "values.yaml").read_text(encoding="utf-8")
+    address = yaml.safe_load(text)["exports"]["defaults"]["stores"][store]
+    return address["host"], address["port"]
+
+
 def _rpcs(service: str) -> list[contract.Rpc]:
     return [rpc for rpc in contract.rpcs() if rpc.area == service]
 

@@ -4,8 +4,10 @@ import re
 
 import pytest
 
+from tests.platform.charts import PRODUCTION, Charts, layer_of
 from tests.platform.kong import schema_faults
 from tests.platform.kong.files import ROUTES, kubernetes, plugins
+from tests.platform.objects import Objects
 
 
 def test_kong_accepts_the_plugins_of_the_cluster():
@@ -44,3 +46,27 @@ def test_every_route_of_a_cluster_has_the_plugins_of_kong_yaml():
             if name.replace(".", "-") == each["metadata"]["name"]
         )
         assert [kinds[name] for name in annotation.split(",")] == list(plugins(route))
+
+
+def test_kong_counts_in_the_redis_of_the_services(charts: Charts):
+    """Address and TLS are those of the URL that the gateway is given; the account is a Secret's."""
+    gateway = Objects(charts.objects(layer_of("gateway", PRODUCTION)))
+    annotations = gateway.deployment["template"]["metadata"]["annotations"]
+    template = annotations["vault.hashicorp.com/agent-inject-template-redis-url"]
+    ((scheme, host, port),) = re.findall(r"(\w+)://.*@([\w.]+):(\d+)/", template)
+    assert scheme == "rediss"
+
+    for plugin in kubernetes("plugins.yaml"):
+        if plugin["plugin"] != "rate-limiting":
+            continue
+        assert plugin["config"]["redis"] == {
+            "host": host,
+            "port": int(port),
+            "ssl": True,
+            "ssl_verify": True,
+            "server_name": host,
+        }
+        assert {each["path"]: each["valueFrom"] for each in plugin["configPatches"]} == {
+            f"/redis/{key}": {"secretKeyRef": {"name": "kong-redis", "key": key}}
+            for key in ("username", "password")
+        }

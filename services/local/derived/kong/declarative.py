@@ -105,7 +105,7 @@ def _page_routes(edge: Edge) -> Iterator[dict[str, Any]]:
 
 
 def _plugins(edge: Edge, plugins: Iterable[Plugin]) -> list[dict[str, Any]]:
-    redis = {"host": edge.declarative_redis, "password": _REDIS_PASSWORD}
+    redis = {"host": edge.redis, "password": _REDIS_PASSWORD}
     return [
         Line(
             name=each.plugin,

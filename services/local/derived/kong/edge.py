@@ -15,8 +15,7 @@ class Edge:
 
     http_host: str
     grpc_host: str
-    declarative_redis: str
-    kubernetes_redis: str
+    redis: str
     pages: tuple[str, ...]
     plugins: tuple[dict[str, Any], ...]
 
@@ -27,8 +26,7 @@ def read_edge(path: Path = EDGE) -> Edge:
     return Edge(
         http_host=document["hosts"]["http"],
         grpc_host=document["hosts"]["grpc"],
-        declarative_redis=document["redis"]["declarative"],
-        kubernetes_redis=document["redis"]["kubernetes"],
+        redis=document["redis"],
         pages=tuple(document["pages"]),
         plugins=tuple(document["plugins"]),
     )

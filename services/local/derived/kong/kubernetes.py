@@ -11,6 +11,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from services.local.derived.charts import store_address
 from services.local.derived.deriver import HEADER
 from services.local.derived.kong.edge import Edge
 from services.local.derived.kong.kubernetes_routes import http_or_grpc_route, ingress, page_objects
@@ -23,7 +24,7 @@ _PLUGIN_ANNOTATIONS = {
     # Argo CD applies them before the routes that name them.
     "argocd.argoproj.io/sync-wave": "-1",
 }
-_REDIS_SECRET = {"name": "kong-redis", "key": "password"}
+_REDIS_SECRET = "kong-redis"  # noqa: S105 - its name
 _MILLISECONDS = 1000
 
 
@@ -31,7 +32,7 @@ def render(edge: Edge, routes: list[EdgeRoute]) -> dict[str, str]:
     """Returns the files by name."""
     backends = sorted({PAGES, *(route.backend for route in routes)})
     return {
-        "plugins.yaml": _file([*_global_plugins(edge), *_plugins(edge, routes)]),
+        "plugins.yaml": _file([*_global_plugins(edge), *_plugins(routes)]),
         "services.yaml": _file([*_policies(), *map(_service, backends)]),
         "gateway-api.yaml": _file(
             [*page_objects(edge, "HTTPRoute"), *(http_or_grpc_route(edge, each) for each in routes)]
@@ -62,13 +63,13 @@ def _global_plugins(edge: Edge) -> Iterator[dict[str, Any]]:
         }
 
 
-def _plugins(edge: Edge, routes: list[EdgeRoute]) -> list[dict[str, Any]]:
+def _plugins(routes: list[EdgeRoute]) -> list[dict[str, Any]]:
     found = {each.name: each for route in routes for each in plugins_of(route)}
     found[NO_CONTENT.name] = NO_CONTENT
-    return [_plugin(edge, found[name]) for name in sorted(found)]
+    return [_plugin(found[name]) for name in sorted(found)]
 
 
-def _plugin(edge: Edge, plugin: Plugin) -> dict[str, Any]:
+def _plugin(plugin: Plugin) -> dict[str, Any]:
     content: dict[str, Any] = {
         "apiVersion": "configuration.konghq.com/v1",
         "kind": "KongPlugin",
@@ -77,11 +78,21 @@ def _plugin(edge: Edge, plugin: Plugin) -> dict[str, Any]:
         "config": plugin.config,
     }
     if plugin.counts:
-        content["config"] = plugin.config | {"redis": {"host": edge.kubernetes_redis}}
+        content["config"] = plugin.config | {"redis": _redis()}
         content["configPatches"] = [
-            {"path": "/redis/password", "valueFrom": {"secretKeyRef": _REDIS_SECRET}}
+            {
+                "path": f"/redis/{key}",
+                "valueFrom": {"secretKeyRef": {"name": _REDIS_SECRET, "key": key}},
+            }
+            for key in ("username", "password")
         ]
     return content
+
+
+def _redis() -> dict[str, Any]:
+    """Returns where the services' Redis is, which is asked over TLS and must be the one meant."""
+    host, port = store_address("redis")
+    return {"host": host, "port": port, "ssl": True, "ssl_verify": True, "server_name": host}
 
 
 def _service(backend: Backend) -> dict[str, Any]:
