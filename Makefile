@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-GRPCURL := github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3
+GRPCURL := github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4
 CONNECT_CONFORMANCE := connectrpc.com/conformance@v1.0.7
 NODE_MODULES := .tools/node/node_modules/.package-lock.json
 BROWSERS := chromium chromium-browser google-chrome google-chrome-stable
