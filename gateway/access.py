@@ -12,7 +12,6 @@ from services.mesh import policy
 from services.mesh.policy import ContractError
 from souk.mesh.v1.policy_pb2 import Access
 
-_OPEN_SECONDS: Final = 60.0
 FOR_PEOPLE: Final = frozenset({Access.ACCESS_USER, Access.ACCESS_ROLE})
 """Who calls must be signed in."""
 
@@ -29,7 +28,10 @@ def read_policies(descriptors: Descriptors, bound: Collection[str]) -> Mapping[s
     try:
         return {method.path: method for method in policy.methods(services)}
     except ContractError as error:
-        raise Faults(error.faults) from None
+        methods = (method for service in services for method in service.methods)
+        has_policies = any(policy.policy_of(method) for method in methods)
+        hint = [] if has_policies else ["--access open serves contracts without policies"]
+        raise Faults([*error.faults, *hint]) from None
 
 
 def is_public(policies: Mapping[str, policy.Method], method: Method) -> bool:
@@ -79,7 +81,11 @@ def terms_by_policy(
     return terms
 
 
-def open_terms(method: Method) -> Terms:
-    """Makes the terms of a method without a policy: everybody, and a minute unless it streams."""
-    streams = method.client_streaming or method.server_streaming
-    return Terms(deadline_seconds=None if streams else _OPEN_SECONDS)
+def open_terms(deadline_seconds: float) -> Callable[[Method], Terms]:
+    """Makes the terms of methods without a policy: everybody, and a deadline unless it streams."""
+    streaming, unary = Terms(deadline_seconds=None), Terms(deadline_seconds=deadline_seconds)
+
+    def terms(method: Method) -> Terms:
+        return streaming if method.client_streaming or method.server_streaming else unary
+
+    return terms

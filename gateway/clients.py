@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+import structlog
 from google.protobuf.descriptor import ServiceDescriptor
 
 from gateway import upstream
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 # A stream may go on for long over the connection it began on; a reader may be about to call.
 _RETIRING_SECONDS: Final = 3600.0
 _UNUSED_SECONDS: Final = 60.0
+_log = structlog.get_logger(__name__)
+
 _BALANCING: Final[ServiceConfig] = {"loadBalancingConfig": [{"round_robin": {}}]}
 
 
@@ -43,6 +46,12 @@ def check_upstreams(options: Options, services: Collection[str]) -> None:
     missing = sorted(service for service in services if not address_of(options, service))
     if missing:
         raise Faults(f"{service}: no --upstream serves it" for service in missing)
+
+
+def tell_strangers(options: Options, known: Collection[str]) -> None:
+    """Warns of every `--upstream` whose service no contract has, as one with a slip in its name."""
+    for service in sorted(options.upstreams.keys() - {ANY_SERVICE, *known}):
+        _log.warning("--upstream names a service that no contract has", upstream=service)
 
 
 class Upstreams:

@@ -94,12 +94,13 @@ class Composition:
     def plan(self, contracts: Contracts) -> Plan:
         """Decides what is served and for whom. Raises Faults for what cannot be."""
         options = self._options
-        terms: Callable[[Method], Terms] = access.open_terms
+        terms = access.open_terms(options.deadline_seconds)
         priorities: Mapping[str, Priority.ValueType] = {}
         private: Collection[str] = ()
         services = rpcs.services(options, contracts.descriptors, contracts.services())
         methods = [each for each in contracts.descriptors.methods if each.service in services]
         clients.check_upstreams(options, services)
+        clients.tell_strangers(options, contracts.descriptors.services())
         if self._admitting is not None:
             policies = access.read_policies(contracts.descriptors, services)
             methods = [each for each in methods if access.is_public(policies, each)]

@@ -59,8 +59,12 @@ class Sources:
             server = upstream.opened(self._options, link, {})
         except (OSError, ValueError) as error:
             raise Faults([f"--upstream-ca, -cert, -key: {error}"]) from None
+        way = "in plaintext; --upstream-ca asks by TLS" if self._trust is None else "by TLS"
         try:
             return await reflection.fetch(server.transport)
+        except Faults as error:
+            asked = f"--reflect {self._options.reflect} ({way})"
+            raise Faults(f"{asked}: {fault}" for fault in error.faults) from None
         finally:
             await server.close()
 

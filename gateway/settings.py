@@ -6,6 +6,7 @@ The environment (`SOUK_*`) says how the process lives in the mesh, as for every 
 
 import argparse
 import ipaddress
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -99,6 +100,8 @@ class Options:
     upstream_ca: Path | None = None
     upstream_cert: Path | None = None
     upstream_key: Path | None = None
+    deadline_seconds: float = 60
+    """Of unary calls of methods without a policy."""
     workers: int = 1
     """How many processes serve."""
     json: bool = False
@@ -133,6 +136,8 @@ def parse(argv: Sequence[str] | None = None) -> Options:
         faults.extend(_bad_address("--reflect", options.reflect))
     if options.max_message_bytes <= 0:
         faults.append("--max-message-bytes: must be positive")
+    if not 0 < options.deadline_seconds < math.inf:
+        faults.append("--deadline-seconds: must be positive")
     if options.reflect_seconds < 0:
         faults.append("--reflect-seconds: must not be negative")
     if options.workers < 1:
@@ -174,7 +179,13 @@ def _parser() -> argparse.ArgumentParser:
         description="Serves gRPC services as HTTP/JSON, as their google.api.http annotations say.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    serve = commands.add_parser("serve", help="serve HTTP until SIGTERM")
+    serve = commands.add_parser(
+        "serve",
+        help="serve HTTP until SIGTERM",
+        epilog="The environment says how the process lives: SOUK_LOG_FORMAT=console writes logs for"
+        " people, SOUK_METRICS_LISTEN=HOST:PORT serves /metrics, SOUK_CORS_ORIGINS lets pages"
+        " call; docs/gateway.md has the others.",
+    )
     openapi = commands.add_parser("openapi", help="print the OpenAPI document")
     routes = commands.add_parser("routes", help="print what is routed where")
     for command in (serve, openapi, routes):
@@ -203,7 +214,9 @@ def _add_source(command: argparse.ArgumentParser) -> None:
         help="a google.api.Service whose http.rules override annotations",
     )
     tls = command.add_argument_group("TLS to upstreams, plaintext without")
-    tls.add_argument("--upstream-ca", metavar="FILE", type=Path, help="whom to trust")
+    tls.add_argument(
+        "--upstream-ca", metavar="FILE", type=Path, help="whom to trust: root certificates, PEM"
+    )
     tls.add_argument("--upstream-cert", metavar="FILE", type=Path, help="what to show")
     tls.add_argument("--upstream-key", metavar="FILE", type=Path, help="its private key")
 
@@ -213,7 +226,8 @@ def _add_serving(serve: argparse.ArgumentParser) -> None:
         "--access",
         choices=("policy", "open"),
         default="policy",
-        help="enforce souk.mesh.v1.policy and refuse methods without one, or serve any method",
+        help="enforce souk.mesh.v1.policy and refuse methods without one, the default; or serve"
+        " any method",
     )
     serve.add_argument(
         "--upstream",
@@ -223,27 +237,38 @@ def _add_serving(serve: argparse.ArgumentParser) -> None:
         help="where a service is, by its full name, or * for every other; may be repeated",
     )
     serve.add_argument(
-        "--listen", metavar="HOST:PORT", default="127.0.0.1:8080", help="where to serve HTTP"
+        "--listen",
+        metavar="HOST:PORT",
+        default="127.0.0.1:8080",
+        help="where to serve HTTP (127.0.0.1:8080)",
     )
     serve.add_argument(
         "--workers",
         metavar="N",
         type=int,
         default=1,
-        help="how many processes serve the address, one for each core",
+        help="how many processes serve the address, one for each core (1)",
+    )
+    serve.add_argument(
+        "--deadline-seconds",
+        metavar="SECONDS",
+        type=float,
+        default=60,
+        help="how long a unary call of a method without a policy may take (60); callers can ask"
+        " for less",
     )
     serve.add_argument(
         "--unknown-fields",
         choices=("reject", "ignore"),
         default="reject",
-        help="what to do with JSON members and query parameters that are no fields",
+        help="what to do with JSON members and query parameters that are no fields (reject)",
     )
     serve.add_argument(
         "--multi-segment-decoding",
         dest="decoding",
         choices=[each.value for each in Decoding],
         default=Decoding.EXCEPT_SLASH.value,
-        help="which escapes stay in a path variable of several segments",
+        help="which escapes stay in a path variable of several segments (except-slash)",
     )
     serve.add_argument(
         "--reflect-seconds",
@@ -263,5 +288,5 @@ def _add_serving(serve: argparse.ArgumentParser) -> None:
         "--transport",
         choices=("native", "grpc-aio"),
         default="native",
-        help="how upstreams are called: by our own HTTP/2, or by grpc.aio, the reference",
+        help="how upstreams are called: by our own HTTP/2, the default, or by grpc.aio",
     )

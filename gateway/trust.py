@@ -40,10 +40,17 @@ def read_trust(options: Options) -> Trust | None:
 
     try:
         if options.upstream_cert is None or options.upstream_key is None:
-            return Trust(ca=options.upstream_ca.read_bytes())
-        files = CredentialFiles(options.upstream_ca, options.upstream_cert, options.upstream_key)
-        return Trust(ca=files.value.ca, files=files)
+            trust = Trust(ca=options.upstream_ca.read_bytes())
+        else:
+            files = CredentialFiles(
+                options.upstream_ca, options.upstream_cert, options.upstream_key
+            )
+            trust = Trust(ca=files.value.ca, files=files)
+        trust.context()
+    except ssl.SSLError:
+        raise Faults([f"{options.upstream_ca}: holds no certificate as PEM"]) from None
     except OSError as error:
         raise Faults([f"{Path(error.filename)}: {error.strerror}"]) from None
     except ValueError as error:
         raise Faults([f"--upstream-ca, -cert, -key: {error}"]) from None
+    return trust

@@ -4,24 +4,14 @@ The descriptors come from files (`read_files`) or from a running server (`reflec
 live in a pool of their own, so any set can be served whatever this process has compiled in.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Final
 
-from google.api import annotations_pb2, httpbody_pb2
-from google.protobuf import (
-    any_pb2,
-    descriptor_pb2,
-    descriptor_pool,
-    duration_pb2,
-    empty_pb2,
-    field_mask_pb2,
-    message_factory,
-    struct_pb2,
-    timestamp_pb2,
-    wrappers_pb2,
-)
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.descriptor import Descriptor, FileDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 from google.protobuf.message import DecodeError, Message
@@ -29,20 +19,8 @@ from google.rpc import error_details_pb2, status_pb2
 
 # What every answer may carry, whether or not the set mentions it.
 _ALWAYS: Final = (status_pb2, error_details_pb2)
-# Imports that a set made without --include_imports lacks and this process has.
-_AT_HAND: Final = (
-    *_ALWAYS,
-    annotations_pb2,
-    any_pb2,
-    descriptor_pb2,
-    duration_pb2,
-    empty_pb2,
-    field_mask_pb2,
-    httpbody_pb2,
-    struct_pb2,
-    timestamp_pb2,
-    wrappers_pb2,
-)
+# Imports that a set made without --include_imports lacks and this installation has.
+_may_be_at_hand = re.compile(r"(?:google|buf/validate)/[a-z0-9_/]+\.proto").fullmatch
 
 
 class Faults(Exception):
@@ -109,7 +87,9 @@ def read_files(paths: Sequence[Path]) -> FileDescriptorSet:
         except OSError as error:
             faults.append(f"{path}: {error.strerror}")
         except DecodeError:
-            faults.append(f"{path}: not a file descriptor set")
+            hint = "; protoc --include_imports --descriptor_set_out=FILE makes one of it"
+            is_source = path.suffix == ".proto"
+            faults.append(f"{path}: not a file descriptor set{hint if is_source else ''}")
     if faults:
         raise Faults(faults)
     return merged
@@ -123,10 +103,12 @@ def from_set(descriptor_set: FileDescriptorSet) -> Descriptors:
     files, faults = _by_name(descriptor_set.file)
     ordered = _sorted_by_import(files, faults)
     pool = descriptor_pool.DescriptorPool()
-    linked: list[FileDescriptor] = []
+    linked: dict[str, FileDescriptor] = {}
     for file in ordered:
+        if not linked.keys() >= set(file.dependency):
+            continue  # what it lacks is a fault of its own
         try:
-            linked.append(_link(pool, file))
+            linked[file.name] = _link(pool, file)
         except (TypeError, KeyError) as error:
             faults.append(f"{file.name}: {_reason(error)}")
     if faults:
@@ -137,9 +119,9 @@ def from_set(descriptor_set: FileDescriptorSet) -> Descriptors:
         pool=pool,
         methods=tuple(
             method
-            for file, descriptor in zip(ordered, linked, strict=True)
+            for file in ordered
             if file.name in given
-            for method in _methods(file, descriptor)
+            for method in _methods(file, linked[file.name])
         ),
     )
 
@@ -166,17 +148,17 @@ def _without_comments(file: FileDescriptorProto) -> FileDescriptorProto:
 def _sorted_by_import(
     files: dict[str, FileDescriptorProto], faults: list[str]
 ) -> list[FileDescriptorProto]:
-    at_hand = {module.DESCRIPTOR.name: module.DESCRIPTOR for module in _AT_HAND}
     ordered: dict[str, FileDescriptorProto] = {}
 
     def add(name: str, importer: str) -> None:
         if name in ordered:
             return
-        file = files.get(name)
-        if file is None and name in at_hand:
-            file = FileDescriptorProto.FromString(at_hand[name].serialized_pb)
+        file = files.get(name) or _at_hand(name)
         if file is None:
-            faults.append(f"{importer}: imports {name}, which no descriptor set holds")
+            faults.append(
+                f"{importer}: imports {name}, which no descriptor set holds;"
+                " protoc --include_imports puts it there"
+            )
             return
         ordered[name] = _with_json_names(file)
         for dependency in file.dependency:
@@ -189,6 +171,17 @@ def _sorted_by_import(
     for module in _ALWAYS:
         add(module.DESCRIPTOR.name, "the gateway")
     return list(ordered.values())
+
+
+def _at_hand(name: str) -> FileDescriptorProto | None:
+    """Gives a file of protobuf's or Google's, None if this installation has no such one."""
+    if not _may_be_at_hand(name):
+        return None
+    try:
+        module = import_module(name.removesuffix(".proto").replace("/", ".") + "_pb2")
+    except ImportError:
+        return None
+    return FileDescriptorProto.FromString(module.DESCRIPTOR.serialized_pb)
 
 
 def _with_json_names(file: FileDescriptorProto) -> FileDescriptorProto:

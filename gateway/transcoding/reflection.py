@@ -37,10 +37,12 @@ async def fetch(transport: Transport, *, timeout_seconds: float = 10.0) -> FileD
             if code == code_pb2.UNIMPLEMENTED and version != _VERSIONS[-1]:
                 continue
             if code == code_pb2.UNAVAILABLE:
-                raise Faults(["reflection: the server cannot be reached"]) from None
-            raise Faults([f"reflection: {code_name(code)}: {error.status.message}"]) from None
+                raise Faults(["the server cannot be reached"]) from None
+            if code == code_pb2.UNIMPLEMENTED:
+                raise Faults(["the server has no reflection: give --descriptors"]) from None
+            raise Faults([f"{code_name(code)}: {error.status.message}"]) from None
         except DecodeError:
-            raise Faults(["reflection: the server's answer cannot be read"]) from None
+            raise Faults(["the server's answer cannot be read"]) from None
     raise AssertionError("unreachable: the last version returns or raises")
 
 
@@ -52,11 +54,11 @@ async def _fetch(transport: Transport, version: str, timeout_seconds: float) -> 
         # A stream of one question a call: what is asked is not known before what was answered.
         answers = [each async for each in transport.stream(call, request.SerializeToString())]
         if not answers:
-            raise Faults(["reflection: the server gave no answer"])
+            raise Faults(["the server gave no answer"])
         response = Response.FromString(answers[0])
         if response.HasField("error_response"):
             problem = response.error_response
-            raise Faults([f"reflection: {problem.error_message} ({problem.error_code})"])
+            raise Faults([f"{problem.error_message} ({problem.error_code})"])
         return response
 
     listed = await ask(Request(list_services=""))

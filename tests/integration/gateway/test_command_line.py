@@ -4,8 +4,10 @@ import json
 from pathlib import Path
 
 import aiohttp
+import google.api
 import grpc.aio
 import pytest
+from grpc_tools import protoc
 from openapi_spec_validator import validate
 
 from services.mesh import reflection as mesh_reflection
@@ -13,6 +15,8 @@ from souk.user.v1.user_service_pb2 import DESCRIPTOR
 from tests.integration.gateway.echo import Echo
 from tests.integration.gateway.process import output, running
 from tests.unit.gateway.protos import HEADER, compiled, everything
+
+PLAINTEXT = "in plaintext; --upstream-ca asks by TLS"
 
 
 async def test_routes_are_a_table_or_json(descriptor_file):
@@ -48,7 +52,14 @@ async def test_openapi_is_printed(descriptor_file):
         ((), ["give --descriptors, --reflect or both"]),
         (("--descriptors", "/nowhere.binpb"), ["/nowhere.binpb: No such file or directory"]),
         (("--descriptors", __file__), [f"{__file__}: not a file descriptor set"]),
-        (("--reflect", "127.0.0.1:1"), ["reflection: the server cannot be reached"]),
+        (
+            ("--reflect", "127.0.0.1:1"),
+            [f"--reflect 127.0.0.1:1 ({PLAINTEXT}): the server cannot be reached"],
+        ),
+        (
+            ("--reflect", "127.0.0.1:1", "--upstream-ca", __file__),
+            [f"{__file__}: holds no certificate as PEM"],
+        ),
         (
             ("--reflect", "nowhere", "--listen", "x:99999", "--upstream", "a", "--upstream", "b=c",
              "--upstream-key", "k"),
@@ -70,8 +81,9 @@ async def test_methods_without_a_policy_are_refused(descriptor_file):
     """`--access policy`, the default, serves no method that has no policy."""
     arguments = ("--descriptors", str(descriptor_file), "--upstream", "*=127.0.0.1:1")
     code, _, errors = await output("serve", *arguments)
-    assert (2, "  test.v1.Echo.Get has no policy") == (code, errors.splitlines()[1])
-    assert 1 + len(everything().methods) == len(errors.splitlines())
+    lines = errors.splitlines()[-1 - len(everything().methods) :]
+    assert (2, "  test.v1.Echo.Get has no policy") == (code, lines[0])
+    assert "  --access open serves contracts without policies" == lines[-1]
 
 
 async def test_a_service_without_upstream_is_refused(descriptor_file):
@@ -89,6 +101,69 @@ async def test_a_taken_port_is_told(echo: Echo, descriptor_file):
     )
     expected = f"the gateway cannot listen on {echo.address}: Address already in use\n"
     assert (1, expected) == (code, errors)
+
+
+async def test_missing_imports_are_told(tmp_path):
+    """What protoc left out is named with how to put it in; Google's own files need not be there."""
+    (tmp_path / "shelf.proto").write_text('syntax = "proto3"; message Shelf {}')
+    source = tmp_path / "books.proto"
+    source.write_text(
+        """
+        syntax = "proto3";
+        import "google/api/annotations.proto";
+        import "google/type/money.proto";
+        import "shelf.proto";
+        message Book { Shelf shelf = 1; google.type.Money price = 2; }
+        service Books {
+          rpc Get(Book) returns (Book) { option (google.api.http) = {get: "/v1/book"}; }
+        }
+    """
+    )
+    files = {name: tmp_path / f"{name}.binpb" for name in ("books", "shelf")}
+    for name, path in files.items():
+        installed = (
+            Path(google.api.__path__[0]).parents[1],
+            Path(protoc.__file__).parent / "_proto",
+        )
+        includes = (f"-I{folder}" for folder in (tmp_path, *installed))
+        assert 0 == protoc.main(
+            ["protoc", *includes, f"--descriptor_set_out={path}", f"{name}.proto"]
+        )
+    code, _, errors = await output("routes", "--descriptors", str(files["books"]))
+    expected = (
+        "  books.proto: imports shelf.proto, which no descriptor set holds;"
+        " protoc --include_imports puts it there"
+    )
+    assert (2, [expected]) == (code, errors.splitlines()[1:])
+
+    both = [part for path in files.values() for part in ("--descriptors", str(path))]
+    code, table, _ = await output("routes", *both)
+    assert (0, True) == (code, "/v1/book" in table)
+
+    _, _, errors = await output("routes", "--descriptors", str(source))
+    hint = "protoc --include_imports --descriptor_set_out=FILE makes one of it"
+    assert [f"  {source}: not a file descriptor set; {hint}"] == errors.splitlines()[1:]
+
+
+async def test_an_upstream_of_no_service_is_told(echo: Echo, descriptor_file):
+    """A slip in the name of an upstream's service is a warning: contracts may still change."""
+    upstreams = ("--upstream", f"*={echo.address}", "--upstream", f"test.v1.Ehco={echo.address}")
+    arguments = ("--descriptors", str(descriptor_file), "--access", "open", *upstreams)
+    code, out, _ = await output("serve", "--listen", echo.address, *arguments)
+    events = [json.loads(line) for line in out.splitlines()]
+    told = [each["upstream"] for each in events if each["level"] == "warning"]
+    assert (1, ["test.v1.Ehco"]) == (code, told)
+
+
+async def test_the_deadline_of_foreign_methods_is_settable(echo: Echo, descriptor_file):
+    """A unary call of a method without a policy may take as long as the command line says."""
+    arguments = ("--descriptors", str(descriptor_file), "--upstream", f"*={echo.address}")
+    async with (
+        running(*arguments, "--access", "open", "--deadline-seconds", "0.1") as gateway,
+        aiohttp.ClientSession() as session,
+        session.get(f"{gateway.url}/v1/texts/slow") as response,
+    ):
+        assert 504 == response.status
 
 
 async def test_all_bad_rules_are_told_at_once(tmp_path):
