@@ -19,12 +19,16 @@ from services.local import topology
 from services.local.console import Console
 from services.local.data_folder import DataFolder
 
+_CONTRACTS = Path(__file__).parents[2] / "proto" / "gen"
 _INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns the exit code."""
     options = _parser(os.environ).parse_args(arguments)
+    if not _CONTRACTS.exists():
+        sys.stderr.write(f"souk runs in a clone of its repository: {_CONTRACTS} is not here\n")
+        return 2
     command = import_module(f"services.local.commands.{options.command.replace('-', '_')}")
     try:
         code: int = command.run(options, Console())
@@ -58,7 +62,7 @@ def _add_up(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> None
         parser.add_argument(
             f"--{name}-port",
             type=_port,
-            default=environ.get(variable) or default,
+            default=environ.get(variable) or str(default),
             metavar="PORT",
             help=f"{variable}, default {default}",
         )
@@ -194,10 +198,9 @@ def _folder(text: str) -> DataFolder:
 
 
 def _port(text: str) -> int:
-    port = int(text)
-    if not 0 < port < 2**16:
-        raise argparse.ArgumentTypeError(f"{port} is no port: 1 to 65535")
-    return port
+    if not (text.isascii() and text.isdecimal() and 0 < int(text) < 2**16):
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: a number from 1 to 65535")
+    return int(text)
 
 
 if __name__ == "__main__":

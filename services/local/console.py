@@ -51,7 +51,8 @@ class Console:
 
     def fail(self, text: str) -> None:
         """Says what ended the command."""
-        self.line(self._paint(f"  ✗ {text}", _RED))
+        first, *more = text.splitlines() or [""]
+        self.line(self._paint("\n    ".join([f"  ✗ {first}", *more]), _RED))
 
     @contextlib.contextmanager
     def holding_logs(self) -> Iterator[None]:

@@ -105,7 +105,7 @@ def callees(service: str) -> list[str]:
 def find(what: str) -> Rpc:
     """Returns the RPC named like `OrderService/CreateOrder`, its package optional, or by a route.
 
-    Raises NoSuchRpc.
+    The name alone will do if no other RPC has it. Raises NoSuchRpc.
     """
     everything = rpcs()
     http_method, _, path = what.partition(" ")
@@ -114,6 +114,9 @@ def find(what: str) -> Rpc:
             return rpc
         if path and any(route.matches(http_method, path.strip()) for route in rpc.routes):
             return rpc
+    named = [rpc for rpc in everything if rpc.name == what]
+    if len(named) == 1:
+        return named[0]
     near = [
         rpc.full_name
         for rpc in everything

@@ -69,7 +69,11 @@ class DataFolder:
 
     def check_ours(self) -> None:
         """Raises DataFolderError if the folder holds anything else than Souk's data."""
-        if not self._is_new() and not (self.path / "version").exists():
+        try:
+            is_ours = self._is_new() or (self.path / "version").exists()
+        except OSError as error:
+            raise self._unusable(error) from None
+        if not is_ours:
             message = (
                 f"{self.path} holds something else than Souk's data; name another folder with"
                 " --data or SOUK_DATA"
@@ -89,9 +93,21 @@ class DataFolder:
             raise DataFolderError(message)
 
     def create(self) -> None:
-        """Makes the folder, readable by its owner alone, and marks its version."""
-        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (self.path / "version").write_text(VERSION + "\n")
+        """Makes the folder, readable by its owner alone, and marks its version.
+
+        Raises DataFolderError if that cannot be.
+        """
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            (self.path / "version").write_text(VERSION + "\n")
+        except OSError as error:
+            raise self._unusable(error) from None
+
+    def _unusable(self, error: OSError) -> DataFolderError:
+        reason = error.strerror or str(error)
+        return DataFolderError(
+            f"{self.path} cannot be used ({reason}): name another folder with --data or SOUK_DATA"
+        )
 
     def _is_new(self) -> bool:
         return not self.path.exists() or not any(self.path.iterdir())

@@ -3,6 +3,7 @@
 routes ─ access ─ callers ─ owner ─ deadline ─ retry ─ rate ─ priority ─ objective ─ fields ─ errors
 """
 
+import textwrap
 from collections.abc import Iterator
 
 from buf.validate import validate_pb2
@@ -19,11 +20,11 @@ _WIDTH = 11
 _IDEMPOTENCY = descriptor_pb2.MethodOptions.IdempotencyLevel
 
 
-def explain(rpc: Rpc) -> Iterator[str]:
-    """Yields the lines for one RPC."""
+def explain(rpc: Rpc, width: int | None = None) -> Iterator[str]:
+    """Yields the lines for one RPC, none wider than `width` if that is given and can be."""
     policy = rpc.policy
     yield rpc.full_name
-    yield f"  {rpc.comment}"
+    yield from _fitted("  ", rpc.comment, width, below="  ")
     yield ""
     for name, values in (
         ("request", [_message(rpc.request, streams=rpc.streams_request)]),
@@ -41,7 +42,22 @@ def explain(rpc: Rpc) -> Iterator[str]:
         ("errors", list(_errors(rpc))),
     ):
         for place, value in enumerate(values):
-            yield f"  {name if place == 0 else '':<{_WIDTH}}{value}"
+            start = f"  {name if place == 0 else '':<{_WIDTH}}"
+            yield from _fitted(start, value, width, below=" " * len(start))
+
+
+def _fitted(start: str, text: str, width: int | None, *, below: str) -> list[str]:
+    if width is None:
+        return [start + text]
+    return textwrap.wrap(
+        text,
+        width,
+        initial_indent=start,
+        subsequent_indent=below,
+        replace_whitespace=False,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _message(descriptor: Descriptor, *, streams: bool) -> str:

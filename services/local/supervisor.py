@@ -157,7 +157,7 @@ class _Child:
             await self._finish_output()
             if time.monotonic() - began >= _STEADY_SECONDS:
                 delay = _FIRST_DELAY_SECONDS
-            self._console.warn(f"{self.name} exited with code {code}; again in {delay:g} s")
+            self._console.warn(f"{self.name} {_ended(code)}; again in {delay:g} s")
             await asyncio.sleep(delay)
             delay = min(delay * 2, _LONGEST_DELAY_SECONDS)
             await self._relaunch()
@@ -171,6 +171,10 @@ class _Child:
             await self._end()
         else:
             self._console.done(self.name, time.monotonic() - begin, "again")
+
+
+def _ended(code: int) -> str:
+    return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
 
 
 async def _pump(name: str, output: asyncio.StreamReader, console: Console) -> None:

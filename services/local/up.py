@@ -83,6 +83,7 @@ async def up(folder: DataFolder, options: Options, console: Console) -> None:
                 with _findable(folder, where), contextlib.suppress(asyncio.CancelledError):
                     welcome.show(console, where, accounts.ensure(folder), seconds)
                     await renewal.keep(folder, where, console)
+        console.heading("Stopped")
 
 
 async def prepare(
@@ -151,7 +152,7 @@ def _require_free_ports(options: Options) -> None:
         if name not in options.external and ports.is_taken(port)
     ]
     if taken:
-        raise PortsTaken("\n".join(taken))
+        raise PortsTaken("\n".join([*taken, "or let `souk up --free-ports` take free ones"]))
 
 
 def _stores(folder: DataFolder, options: Options) -> list[Program]:

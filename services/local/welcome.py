@@ -3,6 +3,7 @@
 import shlex
 import shutil
 import sys
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -13,6 +14,7 @@ from services.local.endpoints import Endpoints
 from services.local.ports import LOOPBACK
 
 _TOOLS = Path(".tools/bin/grpcurl")
+_COLUMNS = 78
 
 
 def show(
@@ -58,14 +60,22 @@ def grpcurl_lines(where: Endpoints) -> list[str]:
 
 
 def _places(where: Endpoints) -> list[str]:
-    ports = "  ".join(
-        f"{name} {address.rpartition(':')[2]}" for name, address in where.grpc.items()
-    )
+    # A port stays beside its name when the line is broken.
+    ports = " ".join(f"{name}\N{NO-BREAK SPACE}{_port(at)}" for name, at in where.grpc.items())
     return [
         f"REST      {where.gateway}   /docs   /openapi.json",
-        f"gRPC      {LOOPBACK}   {ports}",
+        *(
+            line.replace("\N{NO-BREAK SPACE}", " ")
+            for line in textwrap.wrap(
+                f"gRPC      {LOOPBACK}   {ports}", _COLUMNS, subsequent_indent=" " * 22
+            )
+        ),
         f"Redis     {_without_password(where.redis)}   (try SUBSCRIBE order.created)",
     ]
+
+
+def _port(address: str) -> str:
+    return address.rpartition(":")[2]
 
 
 def _without_password(url: str) -> str:

@@ -1,6 +1,8 @@
 """`souk explain`: see `services.local.explain`."""
 
 import argparse
+import shutil
+import sys
 
 from services.local import contract
 from services.local.console import Console
@@ -15,6 +17,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
     except (NoSuchRpc, OSError) as error:
         console.fail(str(error))
         return 1
-    for line in explain(rpc):
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    for line in explain(rpc, width):
         console.line(line)
     return 0

@@ -58,6 +58,11 @@ def _push(admin_url: str, config: str) -> None:
 
 
 def _ask(request: urllib.request.Request) -> bytes:
-    with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310 - likewise
-        content: bytes = answer.read()
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310 - likewise
+            content: bytes = answer.read()
+    except urllib.error.HTTPError:
+        raise
+    except urllib.error.URLError as error:
+        raise OSError(f"{request.full_url} cannot be reached: {error.reason}") from None
     return content

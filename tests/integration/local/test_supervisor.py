@@ -79,7 +79,7 @@ async def test_a_crashed_child_is_started_again(tmp_path: Path) -> None:
         os.kill(first, signal.SIGKILL)
         await _until(lambda: supervisor.pids().get("shop", first) != first)
         await _until((tmp_path / "ready").exists)
-    assert "shop exited with code -9; again in 0.2 s" in output.getvalue()
+    assert "shop was ended by SIGKILL; again in 0.2 s" in output.getvalue()
 
 
 async def test_the_delay_doubles_while_a_child_keeps_crashing() -> None:

@@ -41,6 +41,13 @@ def test_no_color_is_heeded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert stream.getvalue() == "  ✗ gone\n"
 
 
+def test_a_failure_of_several_lines_stays_together() -> None:
+    """What belongs to a failure stands below it, indented."""
+    stream = io.StringIO()
+    Console(stream).fail("two ports are taken:\n8080\n8081")
+    assert stream.getvalue() == "  ✗ two ports are taken:\n    8080\n    8081\n"
+
+
 def test_held_logs_are_dropped_when_all_goes_well() -> None:
     """What children say while they start is not shown when they do."""
     stream = io.StringIO()

@@ -32,6 +32,15 @@ def test_folder_of_something_else_is_refused(tmp_path: Path) -> None:
         DataFolder(tmp_path).check_ours()
 
 
+def test_what_can_be_no_folder_is_refused(tmp_path: Path) -> None:
+    """A file, or a folder below one, is told with its reason and the way out."""
+    file = tmp_path / "file"
+    file.touch()
+    for path, does in ((file, DataFolder.check), (file / "below", DataFolder.create)):
+        with pytest.raises(DataFolderError, match=r"cannot be used \(Not a directory\).*SOUK_DATA"):
+            does(DataFolder(path))
+
+
 def test_folder_of_another_version_is_refused(tmp_path: Path) -> None:
     """The message names both versions and both ways out."""
     folder = _created(tmp_path / "data")

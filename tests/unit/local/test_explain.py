@@ -10,10 +10,11 @@ _CREATE = "souk.order.v1.OrderService/CreateOrder"
 
 
 @pytest.mark.parametrize(
-    "what", [_CREATE, "OrderService/CreateOrder", "POST /v1/orders", "post /v1/orders"]
+    "what",
+    [_CREATE, "OrderService/CreateOrder", "CreateOrder", "POST /v1/orders", "post /v1/orders"],
 )
 def test_rpc_is_found(what: str) -> None:
-    """The full name, the name without its package and the route lead to the same RPC."""
+    """The full name, what is enough of it, and the route lead to the same RPC."""
     assert contract.find(what).full_name == _CREATE
 
 
@@ -25,7 +26,17 @@ def test_rpc_is_found_by_a_concrete_path() -> None:
 def test_unknown_rpc_is_refused_with_what_comes_near() -> None:
     """A part of a name is answered with the full ones."""
     with pytest.raises(NoSuchRpc, match=f"did you mean {_CREATE}"):
-        contract.find("CreateOrder")
+        contract.find("createorder")
+    with pytest.raises(NoSuchRpc, match=r"did you mean souk\..*, souk\."):
+        contract.find("ListAuditEvents")
+
+
+def test_lines_fit_a_terminal() -> None:
+    """With a width the same words are told, broken at it."""
+    rpc = contract.find(_CREATE)
+    whole, fitted = list(explain(rpc)), list(explain(rpc, 80))
+    assert max(map(len, fitted)) <= 80 < max(map(len, whole))
+    assert " ".join(fitted).split() == " ".join(whole).split()
 
 
 @pytest.mark.parametrize(

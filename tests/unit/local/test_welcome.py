@@ -40,6 +40,12 @@ def test_places_and_time_are_named(shown: str) -> None:
     assert [each for each in expected if each not in shown] == []
 
 
+def test_what_is_not_to_be_pasted_fits_a_terminal(shown: str) -> None:
+    """Calls stay one line each; all else is at most 80 columns wide."""
+    told, _, _ = shown.partition("Try")
+    assert max(map(len, told.splitlines())) <= 80
+
+
 def test_accounts_are_named(shown: str, tmp_path: Path) -> None:
     """Every demo account is there with its password."""
     people = accounts.ensure(DataFolder(tmp_path)).values()
