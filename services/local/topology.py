@@ -17,21 +17,23 @@ from types import MappingProxyType
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """One service of the shop; `stores` are among "postgres", "redis" and "mongo".
+    """One service of the shop, the port it has unless told another, and where it stores.
 
-    Whom it calls and what it answers for follow from the contract (`contract`).
+    `stores` are among "postgres", "redis" and "mongo". Whom it calls and what it answers for follow
+    from the contract (`contract`).
     """
 
     name: str
+    port: int
     stores: frozenset[str]
 
 
 SERVICES = (
-    Service(name="user", stores=frozenset({"postgres"})),
-    Service(name="product", stores=frozenset({"mongo"})),
-    Service(name="order", stores=frozenset({"postgres", "redis"})),
-    Service(name="payment", stores=frozenset({"postgres"})),
-    Service(name="notification", stores=frozenset({"postgres", "redis"})),
+    Service(name="user", port=50051, stores=frozenset({"postgres"})),
+    Service(name="product", port=50052, stores=frozenset({"mongo"})),
+    Service(name="order", port=50053, stores=frozenset({"postgres", "redis"})),
+    Service(name="payment", port=50054, stores=frozenset({"postgres"})),
+    Service(name="notification", port=50055, stores=frozenset({"postgres", "redis"})),
 )
 
 IDENTITIES = (*(service.name for service in SERVICES), "sandbox", "gateway", "developer")
@@ -41,11 +43,7 @@ DEFAULT_PORTS: Mapping[str, int] = MappingProxyType(
     {
         "gateway": 8080,
         "storefront": 50050,
-        "user": 50051,
-        "product": 50052,
-        "order": 50053,
-        "payment": 50054,
-        "notification": 50055,
+        **{service.name: service.port for service in SERVICES},
         "sandbox": 50060,
         # The usual port with a 1 before it, so that a server installed beside is not in the way.
         "postgres": 15432,

@@ -25,13 +25,13 @@ from typing import Any, Protocol
 import grpc
 import pytest
 
-from services.local import contract, ports, readiness
+from services.local import contract, ports, readiness, topology
 from services.local.program import Program, running
 from services.local.stores import redis
 from tests import leaks
 from tests.conftest import MakeDatabase
 from tests.contract import shop as shops
-from tests.contract.contracts import RPCS, SERVICES
+from tests.contract.contracts import RPCS
 from tests.contract.shop import Shop
 from tests.contract.violations import broken_rules
 
@@ -59,7 +59,7 @@ async def shop(
     mongo_url: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Shop]:
-    """Runs the five services until the session ends; nothing secret is then in what they told."""
+    """Runs the services until the session ends; nothing secret is then in what they told."""
     folder = tmp_path_factory.mktemp("shop")
     async with AsyncExitStack() as stack:
         sandbox = ports.address(ports.free()[0])
@@ -68,7 +68,7 @@ async def shop(
             "redis": redis_url,
             "mongo": f"{mongo_url.rstrip('/')}/contract",
             "sandbox": f"http://{sandbox}",
-            **{name: await make_database() for name in SERVICES if name != "product"},
+            **{name: await make_database() for name in topology.services_with("postgres")},
         }
         yield await asyncio.to_thread(stack.enter_context, shops.serving(folder, urls))
     leaks.check([folder / "shop.log", folder / "errors.log", folder / "sandbox.log"])

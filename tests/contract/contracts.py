@@ -6,24 +6,30 @@ from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
+from services.local import contract, topology
 from services.mesh.policy import policy_of
 from souk.mesh.v1.policy_pb2 import Policy
 
-MODULES = {
-    "user": ("souk.user.v1.user_service_pb2",),
-    "product": ("souk.product.v1.product_service_pb2", "souk.product.v1.stock_service_pb2"),
-    "order": ("souk.order.v1.order_service_pb2",),
-    "payment": ("souk.payment.v1.payment_service_pb2",),
-    "notification": ("souk.notification.v1.notification_service_pb2",),
-    "storefront": ("souk.storefront.v1.storefront_service_pb2",),
-}
-"""The generated modules with the gRPC services of each process."""
-
-SERVICES = tuple(name for name in MODULES if name != "storefront")
+SERVICES = tuple(service.name for service in topology.SERVICES)
 """The processes with a store and errors of their own; the storefront runs in the gateway."""
+
+
+def _modules() -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = dict.fromkeys(SERVICES, ())
+    for file in FileDescriptorSet.FromString(contract.DESCRIPTORS.read_bytes()).file:
+        root, area, *_ = (*file.package.split("."), "")
+        if root == "souk" and file.service:
+            module = f"{file.name.removesuffix('.proto').replace('/', '.')}_pb2"
+            found[area] = (*found.get(area, ()), module)
+    return found
+
+
+MODULES = _modules()
+"""The generated modules with the gRPC services of each process."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,7 +65,9 @@ async def test_a_taken_port_is_refused_before_anything_starts(tmp_path: Path) ->
         occupant.bind((ports.LOOPBACK, 0))
         occupant.listen()
         port = occupant.getsockname()[1]
-        free = dict(zip(topology.DEFAULT_PORTS, ports.free(11), strict=True))
+        free = dict(
+            zip(topology.DEFAULT_PORTS, ports.free(len(topology.DEFAULT_PORTS)), strict=True)
+        )
         settings = {topology.port_variable(name): str(each) for name, each in free.items()}
         settings["SOUK_ORDER_PORT"] = str(port)
         code, output = await _souk("up", "--data", str(tmp_path / "data"), **settings)

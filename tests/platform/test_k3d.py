@@ -13,10 +13,6 @@ ROOT = Path(__file__).parents[2]
 SCHEMAS = Path(__file__).parent / "schemas"
 MANIFESTS = sorted((ROOT / "k3d").glob("*/*.yaml"))
 
-CHARTS = {path.parent.name for path in ROOT.glob("charts/*/Chart.yaml")}
-NOT_INSTALLED = {"service-lib", "monitoring"}
-"""A library; and what asks for the Prometheus operator, which a laptop does not have."""
-
 
 def test_the_cluster_file_fits_its_schema():
     """k3d would refuse a misspelt option only when somebody runs it."""
@@ -49,13 +45,6 @@ def test_every_namespace_is_restricted():
     for document in yaml.safe_load_all(text):
         labels = document["metadata"]["labels"]
         assert labels == {"pod-security.kubernetes.io/enforce": "restricted"}
-
-
-def test_every_chart_is_installed():
-    """A service that is added is added here."""
-    script = (ROOT / "k3d/up").read_text(encoding="utf-8")
-    (names,) = re.findall(r"^SERVICES=\((.*)\)$", script, re.MULTILINE)
-    assert set(names.split()) == CHARTS - NOT_INSTALLED
 
 
 def test_the_values_of_a_laptop_are_all_that_a_laptop_needs():
