@@ -22,7 +22,8 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import UUID
 
 import asyncpg
 import structlog
@@ -34,7 +35,7 @@ from redis.exceptions import RedisError
 from services.mesh import backoff, entry_id, failpoints, outbox, stream_trim
 from services.mesh.database import Connection, Database, is_lost
 from services.mesh.entry_id import EntryId
-from services.mesh.errors import DomainError
+from services.mesh.errors import DomainError, Unavailable
 
 _log = structlog.get_logger(__name__)
 
@@ -109,6 +110,14 @@ _MEASURE = """
 """
 
 
+class _Outgoing(NamedTuple):
+    """An event, and as which text it travels."""
+
+    event_id: UUID
+    type: str
+    text: str
+
+
 class Relay:
     """Publishes what is unpublished in the outbox of `db` to `stream`, like "souk:events:order".
 
@@ -172,24 +181,24 @@ class Relay:
         """Publishes until nothing is left; returns whether there was anything."""
         any_published = False
         while rows := await conn.fetch(_UNPUBLISHED_EVENTS, _BATCH):
+            events = _known(rows)
             await failpoints.reach("outbox.before_publish")
-            end_before, last = await self._publish(rows)
+            end_before, last = await self._publish(events)
             await failpoints.reach("outbox.before_mark")
             await self._make_up_for_loss(conn, end_before)
-            await conn.execute(_MARK, [row["event_id"] for row in rows], self._stream, str(last))
+            await conn.execute(_MARK, [each.event_id for each in events], self._stream, str(last))
             self._last_entry = last
             any_published = True
         return any_published
 
-    async def _publish(self, rows: list[asyncpg.Record]) -> tuple[Entries, EntryId]:
+    async def _publish(self, events: Sequence[_Outgoing]) -> tuple[Entries, EntryId]:
         """Publishes events; returns what the stream's last entry was, and what it is now."""
         async with self._redis.pipeline(transaction=True) as multi:
             _ = multi.xrevrange(self._stream, count=1)
-            for row in rows:
-                text = json_format.MessageToJson(outbox.event_from_row(row), indent=None)
+            for each in events:
                 # In a pipeline these only queue the command.
-                _ = multi.xadd(self._stream, {"event": text})
-                _ = multi.publish(row["type"], text)
+                _ = multi.xadd(self._stream, {"event": each.text})
+                _ = multi.publish(each.type, each.text)
             end_before, *answers = await multi.execute()
         return end_before, EntryId.parse(answers[-2])
 
@@ -225,6 +234,23 @@ class Relay:
         # What is left of a backlog goes after the next events.
         if await outbox.reap(conn, keep=self._keep_events) < outbox.REAPED_AT_MOST:
             self._next_housekeeping = time.monotonic() + _HOUSEKEEPING_SECONDS
+
+
+def _known(rows: Sequence[asyncpg.Record]) -> list[_Outgoing]:
+    """Returns the events before the first whose payload this release does not know, or all.
+
+    Raises Unavailable if that is the first: a later release's relay may know it, and gets the lock.
+    """
+    events: list[_Outgoing] = []
+    for row in rows:
+        try:
+            text = json_format.MessageToJson(outbox.event_from_row(row), indent=None)
+        except TypeError as error:
+            if not events:
+                raise Unavailable(f"the event {row['event_id']} can't be told: {error}") from error
+            break
+        events.append(_Outgoing(event_id=row["event_id"], type=row["type"], text=text))
+    return events
 
 
 @contextlib.asynccontextmanager

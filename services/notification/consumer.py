@@ -28,6 +28,7 @@ from souk.mesh.v1.event_pb2 import Event
 _STREAM = "souk:events:order"
 _GROUP = "notification"
 _BATCH = 100
+_OF_LATER = "this release does not know the event's payload"
 
 
 class OrderEvents:
@@ -90,5 +91,11 @@ class OrderEvents:
 
 
 def _delivered(event: Event) -> Delivered:
-    raw = json_format.MessageToJson(event, indent=None)
+    try:
+        raw = json_format.MessageToJson(event, indent=None)
+    except TypeError:
+        # A later release's event, to be redriven by its id when this one is followed by that.
+        event.ClearField("payload")
+        raw = json_format.MessageToJson(event, indent=None)
+        return Delivered(entry_id=event.event_id, raw=raw, fault=_OF_LATER)
     return Delivered(entry_id=event.event_id, raw=raw, event=event)

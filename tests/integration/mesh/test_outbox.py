@@ -14,6 +14,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 from google.protobuf import json_format
+from google.protobuf.any_pb2 import Any as PackedAny
 from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 from prometheus_client import REGISTRY
@@ -24,7 +25,7 @@ from redis.backoff import ConstantBackoff
 from services.local import ports
 from services.local.stores import redis as redis_store
 from services.mesh import database, migrate, outbox, redis_client
-from services.mesh.database import Database
+from services.mesh.database import Connection, Database
 from services.mesh.ids import new_id
 from services.mesh.relay import Relay
 from souk.mesh.v1.event_pb2 import Event
@@ -87,6 +88,18 @@ async def append(db: Database, aggregate_id: UUID = ORDER) -> UUID:
             aggregate_id=aggregate_id,
             payload=OrderCreated(order_id=str(aggregate_id)),
         )
+
+
+async def append_unknown(conn: Connection) -> None:
+    """Appends an event whose payload nobody here knows."""
+    await outbox.append(
+        conn, type="order.teleported", aggregate_id=ORDER, payload=OrderCreated(order_id="7")
+    )
+    payload = PackedAny(type_url="type.googleapis.com/souk.order.v1.OrderTeleported", value=b"")
+    await conn.execute(
+        "UPDATE outbox SET payload = $1 WHERE type = 'order.teleported'",
+        payload.SerializeToString(),
+    )
 
 
 async def texts(redis: Redis, stream: str) -> list[bytes]:
@@ -396,6 +409,34 @@ async def test_an_old_loss_is_left_to_replay(
         await redis.delete(unique)
         assert await eventually(lambda: published_ids(redis, unique)) == [young]
         assert old != young
+
+
+async def test_an_event_of_a_later_release_keeps_its_place(
+    db: Database, redis: Redis, unique: str, eventually: Eventually
+) -> None:
+    """A relay that does not know its payload tells what comes before it, and lets others try."""
+    first = str(await append(db))
+    async with db.transaction() as conn:
+        await append_unknown(conn)
+    last = str(await append(db))
+    async with relaying(db, redis, unique):
+
+        async def lock_is_free() -> bool:
+            async with db.connection() as conn:
+                return bool(await conn.fetchval("SELECT pg_try_advisory_lock(hashtext('outbox'))"))
+
+        assert await eventually(lambda: published_ids(redis, unique)) == [first]
+        assert await eventually(lock_is_free)
+        assert await published_ids(redis, unique) == [first]
+        async with db.connection() as conn:
+            known = "UPDATE outbox SET payload = (SELECT payload FROM outbox WHERE position = 1)"
+            await conn.execute(f"{known} WHERE position = 2")
+
+        async def all_told() -> bool:
+            return (await published_ids(redis, unique))[-1] == last
+
+        await eventually(all_told)
+        assert len(await published_ids(redis, unique)) == 3
 
 
 async def test_reap(db: Database) -> None:

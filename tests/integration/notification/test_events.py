@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 from google.protobuf import json_format
+from google.protobuf.any_pb2 import Any as PackedAny
 from google.type.money_pb2 import Money
 from prometheus_client import REGISTRY
 
@@ -27,6 +28,8 @@ from souk.notification.v1 import notification_service_pb2 as pb
 from souk.order.v1.order_events_pb2 import OrderShipped
 
 from .conftest import STREAM, Shop
+
+_UNKNOWN = PackedAny(type_url="type.googleapis.com/souk.order.v1.OrderTeleported")
 
 EURO = Money(currency_code="EUR", units=1)
 
@@ -185,6 +188,25 @@ async def test_redis_that_lost_everything_is_healed_by_replay(shop: Shop):
         await shop.told(user, ["order.created", "order.confirmed", "order.created"])
 
     assert [each.order_id for each in await shop.listed(user)] == [other, order, order]
+
+
+async def test_a_replayed_event_of_a_later_release_is_a_dead_letter(shop: Shop):
+    """What this release does not know keeps nothing else from being told, and can be redriven."""
+    user = await shop.user()
+    order = await shop.placed(user)
+    async with shop.orders.connection() as conn:
+        (event,) = await conn.fetch("SELECT payload, event_id FROM outbox")
+        await conn.execute("UPDATE outbox SET payload = $1", _UNKNOWN.SerializeToString())
+    await shop.confirmed(user, order)
+
+    async with shop.working():
+        await shop.told(user, ["order.confirmed"])
+        (letter,) = await shop.dead_letters()
+        async with shop.orders.connection() as conn:
+            known_again = "UPDATE outbox SET payload = $1 WHERE event_id = $2"
+            await conn.execute(known_again, *event)
+        assert (await redrive(shop, letter)).HasField("redrive_time")
+        await shop.told(user, ["order.created", "order.confirmed"])
 
 
 async def test_what_was_announced_and_not_delivered_is_asked_for(shop: Shop):
