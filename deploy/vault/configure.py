@@ -8,8 +8,10 @@ What is missing is mounted, every policy and role is written, and what an older 
 (named `souk-…` and no longer in it) is deleted. Secrets are never touched. The PostgreSQL password
 is needed once: Vault then replaces it by one that only Vault knows, and again whenever it is given.
 
-A Vault outside of the cluster also needs OUTSIDE_KUBERNETES=true, KUBERNETES_HOST and, as PEM,
-KUBERNETES_CA_CERT. VAULT_CACERT and VAULT_NAMESPACE mean what they mean to Vault's own program.
+A Vault outside of the cluster also needs OUTSIDE_KUBERNETES=true, KUBERNETES_HOST, as PEM
+KUBERNETES_CA_CERT, and as KUBERNETES_REVIEWER_TOKEN the token of a ServiceAccount that has the
+ClusterRole system:auth-delegator: by a pod's own, which is for Vault alone, the API server answers
+nothing. VAULT_CACERT and VAULT_NAMESPACE mean what they mean to Vault's own program.
 
 It needs nothing but Python, so that a Job can run it in any image that has one. Exit codes: 0 all
 is applied, 1 Vault refused or cannot be reached, 2 the environment lacks something.
@@ -31,6 +33,7 @@ HERE = Path(__file__).parent
 DEFAULTS = {
     "KUBERNETES_HOST": "https://kubernetes.default.svc",
     "KUBERNETES_CA_CERT": "",
+    "KUBERNETES_REVIEWER_TOKEN": "",
     "OUTSIDE_KUBERNETES": "false",
     "POSTGRES_SSLMODE": "verify-full",
 }
@@ -176,6 +179,8 @@ def main() -> int:
     parser.add_argument("--dry-run", action="store_true", help="tell what would be written")
     options = parser.parse_args()
     try:
+        if os.environ.get("OUTSIDE_KUBERNETES") == "true":
+            _needed("KUBERNETES_REVIEWER_TOKEN")
         wanted = filled((HERE / "configuration.json").read_text("utf-8"), os.environ)
         vault = Vault(
             _needed("VAULT_ADDR"),

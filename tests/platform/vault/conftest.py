@@ -26,7 +26,7 @@ from tests.platform.vault.openbao import ROOT, Vault
 PutSecrets = Callable[[Pod], Awaitable[None]]
 
 _CHARTS = [*(service.name for service in topology.SERVICES), "gateway"]
-_PASSWORD = "only-for-the-first-login"
+FIRST_PASSWORD = "only-for-the-first-login"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +51,7 @@ class Configured:
                 "VAULT_TOKEN": self.vault.token,
                 "KUBERNETES_HOST": self.api.url,
                 "OUTSIDE_KUBERNETES": "true",
+                "KUBERNETES_REVIEWER_TOKEN": "nobody asks for it here",
                 # Vault wants one, though our API server speaks no TLS.
                 "KUBERNETES_CA_CERT": make_ca().certificate_pem.decode(),
                 "POSTGRES_ADDRESS": self.address,
@@ -86,7 +87,7 @@ async def configured(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[
     ):
         await prepare_databases(url)
         everything = Configured(vault=vault, api=api, postgres=url)
-        await everything.configure(POSTGRES_PASSWORD=_PASSWORD)
+        await everything.configure(POSTGRES_PASSWORD=FIRST_PASSWORD)
         yield everything
 
 
@@ -100,7 +101,7 @@ def _psql(url: str, script: Path) -> None:
     subprocess.run(  # noqa: S603 - our own program and file
         [
             *(postgres.binary("psql"), url, "--no-psqlrc", "--set", "ON_ERROR_STOP=1"),
-            *("--set", f"vault_password={_PASSWORD}", "--file", script),
+            *("--set", f"vault_password={FIRST_PASSWORD}", "--file", script),
         ],
         env={"PATH": os.environ["PATH"]},
         check=True,

@@ -31,6 +31,7 @@ def of(access: Access) -> dict[str, Any]:
                 "kubernetes_host": "${KUBERNETES_HOST}",
                 "kubernetes_ca_cert": "${KUBERNETES_CA_CERT}",
                 "disable_local_ca_jwt": "${OUTSIDE_KUBERNETES}",
+                "token_reviewer_jwt": "${KUBERNETES_REVIEWER_TOKEN}",
             },
             **{path: body for each in access.workloads for path, body in _roles(access, each)},
         },
