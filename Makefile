@@ -42,8 +42,9 @@ check-images: $(VENV)/.dev ## Build the images, look into them, and buy from the
 	$(BIN)/pytest tests/platform/check_images.py --timeout 1800
 
 check-cluster: $(VENV)/.dev ## Install every chart and manifest on a real API server, which is built at first.
-	@$(BIN)/python -m tests.platform.tools helm etcd kube-apiserver
-	$(BIN)/pytest tests/platform/check_cluster.py --timeout 300
+	@$(BIN)/python -m tests.platform.tools helm bao etcd kube-apiserver \
+		vault-k8s pod-identity-webhook kong-ingress-controller
+	$(BIN)/pytest tests/platform/cluster/check_*.py --timeout 300
 
 k3d: $(VENV)/.base ## Bring the shop up in a cluster on this machine, with Kong and Prometheus.
 	PATH="$(CURDIR)/.tools/bin:$$PATH" k3d/up

@@ -192,6 +192,23 @@ class DebianPackage:
                 shutil.copy2(Path(folder, "usr", "bin", program), target / program)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unserved:
+    """A program whose Go module the module proxy refuses in every version, so it is not asked."""
+
+    programs: tuple[str, ...]
+    module: str
+
+    @property
+    def version(self) -> str:
+        """The module, of which there is no version."""
+        return self.module
+
+    def make(self, target: Path) -> None:  # noqa: ARG002 - as every tool has it
+        """Says so."""
+        raise Unavailable(f"the Go module proxy serves no version of {self.module}")
+
+
 TOOLS: tuple[Tool, ...] = (
     GoModule(package="helm.sh/helm/v4/cmd/helm@v4.2.4"),
     GoModule(package="github.com/yannh/kubeconform/cmd/kubeconform@v0.7.0"),
@@ -211,6 +228,14 @@ ON_REQUEST: tuple[Tool, ...] = (
     ),
     DebianPackage(package="etcd-server", programs=("etcd",)),
     KubernetesPrograms(programs=("kube-apiserver",), module="cluster/kubernetes"),
+    Unserved(programs=("vault-k8s",), module="github.com/hashicorp/vault-k8s"),
+    Unserved(
+        programs=("pod-identity-webhook",), module="github.com/aws/amazon-eks-pod-identity-webhook"
+    ),
+    Unserved(
+        programs=("kong-ingress-controller",),
+        module="github.com/kong/kubernetes-ingress-controller/v3",
+    ),
 )
 """What only `make check-images` or `make check-cluster` needs: installed when it is named."""
 

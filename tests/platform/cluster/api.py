@@ -8,7 +8,7 @@ Security would refuse of a workload's pods, deprecated versions, settings withou
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import aiohttp
@@ -17,6 +17,7 @@ from tests.platform.objects import Object
 
 _APPLY = "application/apply-patch+yaml"
 _OK, _NOT_FOUND = 200, 404
+_WATCH_SECONDS = 600
 
 
 class Refused(Exception):
@@ -57,6 +58,18 @@ class Api:
             if refused.status == _NOT_FOUND:
                 return None
             raise
+
+    async def watch(self, path: str, **query: str) -> AsyncIterator[Object]:
+        """Gives the objects of a list as they are, and each again whenever it changes.
+
+        For ten minutes, unless it is left before.
+        """
+        timeout = aiohttp.ClientTimeout(total=_WATCH_SECONDS)
+        asked = {**query, "watch": "true"}
+        async with self._http.get(path, params=asked, timeout=timeout) as response:
+            response.raise_for_status()
+            async for line in response.content:
+                yield json.loads(line)["object"]
 
     async def path(self, each: Object, namespace: str) -> str:
         """Returns where an object is. Raises Refused, LookupError for an unknown kind."""

@@ -1,0 +1,63 @@
+"""The cluster, and Helm on it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from services.mesh.ids import new_id
+from tests.platform.aws.test_identity import OURS
+from tests.platform.charts import HELM
+from tests.platform.cluster import programs, webhooks
+from tests.platform.cluster.control_plane import ControlPlane, control_plane
+
+NAMESPACES = ("souk", "argocd", "vault", "stores", "kong", "monitoring")
+"""Those that manifests name."""
+
+HELM_SECONDS = 60
+
+Helm = Callable[..., Awaitable[str]]
+
+
+class HelmFailed(Exception):
+    """Helm did not do it, or warned; the message is what it said."""
+
+
+@pytest.fixture(scope="session")
+async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ControlPlane]:
+    """Runs an API server with its webhooks."""
+    missing = [name for name in programs.NAMES if not programs.path(name).exists()]
+    if missing:
+        pytest.skip(f"{', '.join(missing)}: `make check-cluster` says why not installed")
+    folder = tmp_path_factory.mktemp("cluster")
+    async with (
+        control_plane(folder, OURS) as plane,
+        webhooks.installed(plane.api, folder),
+    ):
+        for name in NAMESPACES:
+            await plane.make_namespace(name)
+        yield plane
+
+
+@pytest.fixture
+async def namespace(cluster: ControlPlane) -> str:
+    """Makes a namespace of the test's own."""
+    return await cluster.make_namespace(f"test-{new_id()}")
+
+
+@pytest.fixture
+def helm(cluster: ControlPlane) -> Helm:
+    """Gives what runs Helm on the cluster and returns what it printed; raises HelmFailed."""
+
+    async def run(*arguments: str) -> str:
+        process = await asyncio.create_subprocess_exec(
+            *(str(HELM), "--kubeconfig", str(cluster.kubeconfig), *arguments),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        output, complaint = await asyncio.wait_for(process.communicate(), HELM_SECONDS)
+        if process.returncode or complaint:
+            raise HelmFailed(complaint.decode())
+        return output.decode()
+
+    return run
