@@ -1,6 +1,6 @@
 """Admits callers to one method: by how often they call, and by who they are.
 
-    address has a call left -> token is ours -> policy allows -> user has a call left
+    address, or partner, has a call left -> token is ours -> policy allows -> user has a call left
 
 Imported only where policies are enforced. Who shows no good token has called all the same.
 """
@@ -13,7 +13,7 @@ from typing import Final
 import structlog
 
 from gateway.access import FOR_PEOPLE, Admitting
-from gateway.client_address import ClientAddresses
+from gateway.client_address import ClientAddresses, Origin
 from gateway.rates.quotas import Quota, Quotas
 from gateway.settings import NAME, GatewaySettings
 from gateway.tokens import People, Unverified
@@ -85,43 +85,43 @@ class Admissions:
         """Makes what admits callers to a method; not for one that is internal."""
         quota = self._quotas.of(method.rate)
         if method.access in FOR_PEOPLE:
-            return _PersonAdmission(method, self._people, quota, self._addresses.of)
-        return _PublicAdmission(quota, self._addresses.of)
+            return _PersonAdmission(method, self._people, quota, self._addresses.origin)
+        return _PublicAdmission(quota, self._addresses.origin)
 
 
 class _PublicAdmission:
-    """Admits everybody, as often as the address may; nobody asks who it is."""
+    """Admits everybody, as often as the address or the partner may; nobody asks who it is."""
 
-    def __init__(self, quota: Quota, address_of: Callable[[HttpRequest], str]) -> None:
+    def __init__(self, quota: Quota, origin_of: Callable[[HttpRequest], Origin]) -> None:
         self._quota = quota
-        self._address_of = address_of
+        self._origin_of = origin_of
 
     def admit_now(self, request: HttpRequest) -> bool:
         """Admits who calls, if no other process has to be asked."""
         if self._quota.asks:
             return False
-        self._quota.charge_address(self._address_of(request))
+        self._quota.charge_origin(self._origin_of(request))
         return True
 
     async def admit(self, request: HttpRequest) -> None:
         """Admits who calls."""
-        await self._quota.ask_for_address(self._address_of(request))
+        await self._quota.ask_for_origin(self._origin_of(request))
 
 
 class _PersonAdmission:
-    """Admits people whom the policy allows, as often as they and their address may."""
+    """Admits people whom the policy allows, as often as they and their address or partner may."""
 
     def __init__(
         self,
         method: policy.Method,
         people: People,
         quota: Quota,
-        address_of: Callable[[HttpRequest], str],
+        origin_of: Callable[[HttpRequest], Origin],
     ) -> None:
         self._check = policy_interceptor.admission(method, frozenset({NAME}))
         self._people = people
         self._quota = quota
-        self._address_of = address_of
+        self._origin_of = origin_of
 
     def admit_now(self, request: HttpRequest) -> bool:
         """Admits whoever shows a token that was verified before, or none."""
@@ -131,11 +131,11 @@ class _PersonAdmission:
         try:
             person = self._people.known(request.headers)
         except DomainError as error:
-            quota.charge_address(self._address_of(request))
+            quota.charge_origin(self._origin_of(request))
             raise _refusal(error) from None
         if isinstance(person, Unverified):
             return False
-        quota.charge_address(self._address_of(request))
+        quota.charge_origin(self._origin_of(request))
         self._check_person(person)
         if person is not None:
             quota.charge_user(person.subject)
@@ -143,7 +143,7 @@ class _PersonAdmission:
 
     async def admit(self, request: HttpRequest) -> None:
         """Admits whoever the token speaks of."""
-        await self._quota.ask_for_address(self._address_of(request))
+        await self._quota.ask_for_origin(self._origin_of(request))
         try:
             person = await self._people.verified(request.headers)
         except DomainError as error:

@@ -1,4 +1,4 @@
-"""Tells whose address a request comes from: the connection's, or what trusted proxies say.
+"""Tells whom a request comes from: the connection's address, or what trusted proxies say.
 
     client 192.0.2.7 -> 10.0.0.9 -> 10.0.0.8 -> gateway, which trusts 10.0.0.0/8
 
@@ -7,13 +7,15 @@
 Read from the right: each address was added by whom the one after it names, so the first that is no
 proxy of ours is the client; what stands before it, anybody can have written. One setting says which
 of the two fields the proxies write, since the other one would be the client's own.
+
+A proxy that knows the caller by a key says which partner it is in `x-souk-partner`.
 """
 
 import ipaddress
 import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from gateway.transcoding.http import Answer, Handler, HttpRequest, header
 
@@ -30,6 +32,15 @@ _with_port = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::\d+)?|([\d.]+)(?::\d+)?").full
 
 _FIELD: Final = b"x-souk-client-address"
 """What services read (`services.mesh.client_address`)."""
+_PARTNER_FIELD: Final = b"x-souk-partner"
+_MOST_NAME: Final = 128
+
+
+class Origin(NamedTuple):
+    """Whom calls are counted of: a partner, if `partner` is not empty, else an address."""
+
+    address: str
+    partner: str = ""
 
 
 def located(handler: Handler, address_of: Callable[[HttpRequest], str] | None) -> Handler:
@@ -78,6 +89,15 @@ class ClientAddresses:
             if not is_trusted:
                 break
         return client
+
+    def origin(self, request: HttpRequest) -> Origin:
+        """Gives whom the call is counted of."""
+        return Origin(self.of(request), self._partner(request) if self._trusted else "")
+
+    def _partner(self, request: HttpRequest) -> str:
+        _, is_trusted = self._read(request.peer)
+        name = header(request.headers, _PARTNER_FIELD) if is_trusted else None
+        return name if name is not None and len(name) <= _MOST_NAME else ""
 
     def of_peer(self, peer: str) -> str:
         """Gives whose connection an address has; empty for a trusted proxy, who has many's."""

@@ -40,7 +40,7 @@ class GatewaySettings(MeshSettings):
     `allowed_hosts`: the names that requests may have as their Host; any, if none is given.
     `hsts`: for how long browsers shall come by TLS alone, where a proxy in front speaks it.
     `trusted_proxies`: the networks, like 10.0.0.0/8, whose `forwarded_field` says who the client
-    is; from anybody else it says nothing.
+    is, and whose `x-souk-partner` which partner; from anybody else they say nothing.
     `max_connections`: of HTTP, of one process; `max_connections_per_address`: of them, from one
     client address.
     `redis_url`: where the processes of the gateway share what callers have called; without it each

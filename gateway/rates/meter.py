@@ -33,7 +33,7 @@ class _Bucket:
 
 
 class Meter:
-    """The calls of one rate class, by address or by user.
+    """The calls of one rate class, by address, by partner or by user.
 
     `name` tells it apart from other meters; `cost` is the seconds of debt that a call makes.
     At most 100,000 callers are known at a time; whoever comes on top is not counted, since nobody

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from prometheus_client import Counter
 
+from gateway.client_address import Origin
 from gateway.rates.meter import BUCKET_SECONDS, Meter, NotShared
 from gateway.transcoding.errors import Headers, StatusError
 from services.mesh.rates import rate_limit
@@ -36,27 +37,32 @@ class Quota:
 
     rate: str
     address: Meter
+    partner: Meter
     user: Meter | None
     sharing: "Sharing | None"
     asks: bool
 
-    def charge_address(self, address: str) -> None:
-        """Takes a call from what the address has. Raises StatusError."""
-        self._allow(self.address, self.address.take(address))
+    def charge_origin(self, origin: Origin) -> None:
+        """Takes a call from what the partner has, or else the address. Raises StatusError."""
+        meter, who = self._of(origin)
+        self._allow(meter, meter.take(who))
 
     def charge_user(self, subject: str) -> None:
         """Takes a call from what the user has. Raises StatusError."""
         if self.user is not None:
             self._allow(self.user, self.user.take(subject))
 
-    async def ask_for_address(self, address: str) -> None:
-        """Does what `charge_address` does, exactly. Raises StatusError."""
-        await self._ask(self.address, address)
+    async def ask_for_origin(self, origin: Origin) -> None:
+        """Does what `charge_origin` does, exactly. Raises StatusError."""
+        await self._ask(*self._of(origin))
 
     async def ask_for_user(self, subject: str) -> None:
         """Does what `charge_user` does, exactly. Raises StatusError."""
         if self.user is not None:
             await self._ask(self.user, subject)
+
+    def _of(self, origin: Origin) -> tuple[Meter, str]:
+        return (self.partner, origin.partner) if origin.partner else (self.address, origin.address)
 
     async def _ask(self, meter: Meter, who: str) -> None:
         if not self.asks or self.sharing is None:
@@ -76,7 +82,7 @@ class Quota:
     def _allow(self, meter: Meter, wait_seconds: float) -> None:
         if not wait_seconds:
             return
-        by = "address" if meter is self.address else "user"
+        by = meter.name.partition(":")[2]
         _REFUSED.labels(self.rate, by).inc()
         info = error_details_pb2.ErrorInfo(reason="RATE_LIMITED", domain=_DOMAIN)
         info.metadata.update(rate=self.rate, by=by)
@@ -105,6 +111,7 @@ class Quotas:
             self._known[rate] = Quota(
                 rate=name,
                 address=self._meter(f"{name.lower()}:address", limit.per_address_per_minute),
+                partner=self._meter(f"{name.lower()}:partner", limit.per_partner_per_minute),
                 user=self._meter(f"{name.lower()}:user", limit.per_user_per_minute)
                 if limit.per_user_per_minute
                 else None,

@@ -127,7 +127,7 @@ async def store(shape: str, authority: Path, urls: dict[str, str]) -> AsyncItera
     """The store that the URL is of."""
     name, _ = SHAPES[shape]
     url = urls[name]
-    async with listening(
+    with listening(
         urlsplit(url).netloc.rpartition("@")[2],
         [NAMED, NOT_NAMED],
         authority / "store.pem",

@@ -2,27 +2,29 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
 
 _PIECE_BYTES = 64 * 1024
-# PostgreSQL's SSLRequest, and the answer that TLS comes next (Frontend/Backend Protocol, 53.7).
+_START_SECONDS = 10
+# PostgreSQL's SSLRequest, and the answer that TLS comes next (Frontend/Backend Protocol, 54.7).
 _SSL_REQUEST = bytes.fromhex("0000000804d2162f")
 _WILLING = b"S"
 
 
-@asynccontextmanager
-async def listening(
+@contextmanager
+def listening(
     store: str, hosts: Sequence[str], certificate: Path, key: Path, *, is_postgres: bool
-) -> AsyncIterator[int]:
+) -> Iterator[int]:
     """Passes to the store at an address what comes over TLS; yields the port.
 
-    PostgreSQL's clients ask for TLS before they begin it; others begin it at once.
+    PostgreSQL's clients ask for TLS before they begin it; others begin it at once. The front has a
+    loop of its own in a thread, since MongoDB's client blocks its loop when it says farewell.
     """
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate, key)
-    host, _, port = store.rpartition(":")
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # Of clients that trust nobody here, connections end in the middle of a handshake.
@@ -33,23 +35,40 @@ async def listening(
                 writer.write(_WILLING)
                 await writer.drain()
                 await writer.start_tls(context)
+            host, _, port = store.rpartition(":")
             behind_reader, behind_writer = await asyncio.open_connection(host, int(port))
             async with asyncio.TaskGroup() as ways:
                 ways.create_task(_pass(reader, behind_writer))
                 ways.create_task(_pass(behind_reader, writer))
         writer.close()
 
-    server = await asyncio.start_server(serve, hosts[0], 0, ssl=None if is_postgres else context)
-    taken: int = server.sockets[0].getsockname()[1]
-    others = [
-        await asyncio.start_server(serve, each, taken, ssl=None if is_postgres else context)
-        for each in hosts[1:]
-    ]
-    try:
-        yield taken
-    finally:
-        for each in (server, *others):
-            each.close()
+    ready: Future[tuple[int, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+
+    async def run() -> None:
+        at_once = None if is_postgres else context
+        end = asyncio.Event()
+        async with AsyncExitStack() as stack:
+            port = 0
+            for host in hosts:
+                server = await asyncio.start_server(serve, host, port, ssl=at_once)
+                stack.push_async_callback(_close, server)
+                port = server.sockets[0].getsockname()[1]
+            ready.set_result((port, asyncio.get_running_loop(), end))
+            await end.wait()
+
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        running = thread.submit(asyncio.run, run())
+        port, loop, end = ready.result(_START_SECONDS)
+        try:
+            yield port
+        finally:
+            loop.call_soon_threadsafe(end.set)
+            running.result(_START_SECONDS)
+
+
+async def _close(server: asyncio.Server) -> None:
+    server.close()
+    await server.wait_closed()
 
 
 async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,7 +1,7 @@
 """Rate classes: how often an address and a user may call, whatever process and form they call by.
 
 The numbers here are a tenth of the contracts': LOGIN 3 an address; READ 120 an address, 60 a user;
-WRITE 24 an address, 12 a user.
+WRITE 24 an address, 12 a user, 120 a partner.
 """
 
 import asyncio
@@ -179,6 +179,29 @@ async def test_a_user_is_counted_whatever_the_address(callers: Callers):
     assert {"rate": "WRITE", "by": "user"} == answer.json["details"][0]["metadata"]
     other = await callers.call(next(addresses), "POST", "/own", user="bob")
     assert 200 == other.status
+
+
+async def test_a_partner_is_counted_by_itself_whatever_its_address(callers: Callers):
+    """It has the numbers of a partner, 120 writes here, where its address has 24 for all others."""
+    address, partner = "192.0.2.6", {"x-souk-partner": "acme"}
+    users = (f"user-{number}" for number in range(1000))
+
+    async def taken(address: str, **headers: str) -> tuple[int, Answer]:
+        count = 0
+        while True:
+            answer = await callers.call(
+                address, "POST", "/own", user=next(users), headers=dict(headers)
+            )
+            if answer.status != 200:
+                return count, answer
+            count += 1
+
+    count, refused = await taken(address, **partner)
+    assert 120 <= count
+    assert {"rate": "WRITE", "by": "partner"} == refused.json["details"][0]["metadata"]
+    # Another address is the same partner, and the first one is as good as new to others.
+    assert 429 == (await taken("192.0.2.7", **partner))[1].status
+    assert 24 <= (await taken(address))[0] < 120
 
 
 async def test_who_shows_no_good_token_is_counted(callers: Callers):

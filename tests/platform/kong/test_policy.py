@@ -1,11 +1,14 @@
 """Kong lets in whom the contracts let in, as often and as long, by a configuration it accepts."""
 
-from services.local.derived.kong.plugins import PARTNERS
+from services.local.derived.kong.plugins import PARTNER_NAME, PARTNERS
 from services.local.derived.kong.routes import EdgeRoute
 from services.mesh.rates import rate_limit
 from souk.mesh.v1.policy_pb2 import Access
 from tests.platform.kong import schema_faults
 from tests.platform.kong.files import CONFIG, EDGE_ROUTES, KONG, PUBLIC, ROUTES, plugins
+
+CONSUMER_NAME = "x-consumer-username"
+"""What Kong's key-auth says of the consumer, in place of whatever the client has said."""
 
 
 def test_access_decides_the_plugins():
@@ -21,7 +24,7 @@ def expected_plugins(route: EdgeRoute) -> set[str]:
     stream = route.rpc.streams_request and route.form in ("rest", "partner")
     return {
         *(["jwt"] if signed_in else []),
-        *(["key-auth", "acl"] if partner else []),
+        *(["key-auth", "acl", "request-transformer"] if partner else []),
         *(["request-size-limiting"] if stream else []),
         "rate-limiting",
     }
@@ -42,6 +45,20 @@ def expected_limit(route: EdgeRoute) -> tuple[int, str]:
     if route.form == "partner":
         return limit.per_partner_per_minute, "consumer"
     return limit.per_address_per_minute, "ip"
+
+
+def test_only_partners_are_told_of():
+    """Kong names a partner to the gateway where it has asked for a key, and nobody else can."""
+    (every_route,) = (p for p in CONFIG["plugins"] if p["name"] == "request-transformer")
+    removed = set(every_route["config"]["remove"]["headers"])
+    assert {CONSUMER_NAME, PARTNER_NAME} <= removed
+
+    for name, route in EDGE_ROUTES.items():
+        own = plugins(ROUTES[name][1]).get("request-transformer")
+        assert (own is not None) == (route.form == "partner"), name
+        if own is not None:
+            assert set(own["remove"]["headers"]) == removed - {CONSUMER_NAME}
+            assert own["rename"]["headers"] == [f"{CONSUMER_NAME}:{PARTNER_NAME}"]
 
 
 def test_no_route_is_without_a_limit():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.client_address import ClientAddresses, ForwardedField
+from gateway.client_address import ClientAddresses, ForwardedField, Origin
 from gateway.http1 import request_body
 from gateway.transcoding.http import HttpRequest
 
@@ -89,3 +89,23 @@ def test_what_is_no_network_is_refused():
     """A proxy is not trusted by mistake."""
     with pytest.raises(ValueError, match="host bits"):
         ClientAddresses(("10.0.0.1/8",))
+
+
+@pytest.mark.parametrize(
+    ("peer", "said", "partner"),
+    [
+        ("10.0.0.1", "acme", "acme"),
+        ("10.0.0.1", None, ""),
+        ("10.0.0.1", "", ""),
+        ("10.0.0.1", "a" * 129, ""),
+        ("192.0.2.1", "acme", ""),
+    ],
+)
+def test_a_partner_is_who_a_proxy_of_ours_says(peer, said, partner):
+    """A client that calls itself a partner is an address as before."""
+    headers = {} if said is None else {"x_souk_partner": said}
+    asked = request(peer, x_forwarded_for="203.0.113.7", **headers)
+
+    address = "203.0.113.7" if peer.startswith("10.") else peer
+    assert Origin(address, partner) == ClientAddresses(PROXIES).origin(asked)
+    assert Origin(peer) == ClientAddresses().origin(asked)

@@ -67,7 +67,7 @@ def _route(edge: Edge, route: EdgeRoute) -> dict[str, Any]:
         "regex_priority": route.priority,
         "strip_path": False,
         **_buffering(route),
-        "plugins": _plugins(edge, plugins_of(route)),
+        "plugins": _plugins(edge, plugins_of(edge, route)),
     }
 
 

@@ -32,7 +32,7 @@ def render(edge: Edge, routes: list[EdgeRoute]) -> dict[str, str]:
     """Returns the files by name."""
     backends = sorted({PAGES, *(route.backend for route in routes)})
     return {
-        "plugins.yaml": _file([*_global_plugins(edge), *_plugins(routes)]),
+        "plugins.yaml": _file([*_global_plugins(edge), *_plugins(edge, routes)]),
         "services.yaml": _file([*_policies(), *map(_service, backends)]),
         "gateway-api.yaml": _file(
             [*page_objects(edge, "HTTPRoute"), *(http_or_grpc_route(edge, each) for each in routes)]
@@ -63,8 +63,8 @@ def _global_plugins(edge: Edge) -> Iterator[dict[str, Any]]:
         }
 
 
-def _plugins(routes: list[EdgeRoute]) -> list[dict[str, Any]]:
-    found = {each.name: each for route in routes for each in plugins_of(route)}
+def _plugins(edge: Edge, routes: list[EdgeRoute]) -> list[dict[str, Any]]:
+    found = {each.name: each for route in routes for each in plugins_of(edge, route)}
     found[NO_CONTENT.name] = NO_CONTENT
     return [_plugin(found[name]) for name in sorted(found)]
 

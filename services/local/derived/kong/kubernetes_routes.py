@@ -20,7 +20,7 @@ def http_or_grpc_route(edge: Edge, route: EdgeRoute) -> Object:
         service, _, method = route.rpc.full_name.partition("/")
         rpc = {"type": "Exact", "service": service, "method": method}
         matches: list[Object] = [{"method": rpc}]
-        return _gateway_route("GRPCRoute", edge.grpc_host, route, matches)
+        return _gateway_route("GRPCRoute", edge, edge.grpc_host, route, matches)
     headers = [
         {"type": "RegularExpression", "name": name, "value": value}
         for name, value in route.headers.items()
@@ -34,12 +34,12 @@ def http_or_grpc_route(edge: Edge, route: EdgeRoute) -> Object:
         {"path": path, **({"headers": headers} if headers else {}), "method": method}
         for method in route.methods
     ]
-    return _gateway_route("HTTPRoute", edge.http_host, route, matches)
+    return _gateway_route("HTTPRoute", edge, edge.http_host, route, matches)
 
 
 def ingress(edge: Edge, route: EdgeRoute) -> Object:
     """Returns the Ingress of a route."""
-    annotations = _annotations(route) | {
+    annotations = _annotations(edge, route) | {
         "konghq.com/methods": ",".join(route.methods),
         "konghq.com/protocols": "grpc,grpcs" if route.form == "grpc" else "http,https",
         "konghq.com/regex-priority": str(route.priority),
@@ -78,11 +78,13 @@ def page_objects(edge: Edge, kind: Literal["HTTPRoute", "Ingress"]) -> Iterator[
             )
 
 
-def _gateway_route(kind: str, host: str, route: EdgeRoute, matches: list[Object]) -> Object:
+def _gateway_route(
+    kind: str, edge: Edge, host: str, route: EdgeRoute, matches: list[Object]
+) -> Object:
     return _route(
         kind,
         _name(route),
-        annotations=_annotations(route),
+        annotations=_annotations(edge, route),
         host=host,
         matches=matches,
         backend=_backend(route.backend),
@@ -137,9 +139,9 @@ def _backend(backend: Backend) -> Object:
     return {"name": f"kong-{backend.name}", "port": backend.port}
 
 
-def _annotations(route: EdgeRoute) -> dict[str, str]:
+def _annotations(edge: Edge, route: EdgeRoute) -> dict[str, str]:
     annotations = {
-        "konghq.com/plugins": ",".join(each.name for each in plugins_of(route)),
+        "konghq.com/plugins": ",".join(each.name for each in plugins_of(edge, route)),
         "konghq.com/strip-path": "false",
     }
     if route.is_streaming:

@@ -4,8 +4,8 @@
 |---------------|--------------|------------------------------------------------------------|
 | rest web grpc | PUBLIC       | address limit                                              |
 | rest web grpc | USER, ROLE   | access token, address limit                                |
-| partner       | PUBLIC       | partner key, partner group, partner limit                  |
-| partner       | USER, ROLE   | access token, partner key, partner group, partner limit    |
+| partner       | PUBLIC       | partner key, group, limit, name                            |
+| partner       | USER, ROLE   | access token, partner key, group, limit, name              |
 | socket        | any          | address limit: a browser's token is where Kong cannot look |
 
 A route that takes a stream of messages besides has a size of its own. What every route has stands
@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from services.local.derived.kong.edge import Edge
 from services.local.derived.kong.routes import API_KEY, EdgeRoute
 from services.mesh.rates import rate_limit
 from souk.mesh.v1.policy_pb2 import Access, RateClass
@@ -25,6 +26,10 @@ PARTNERS: Final = "partners"
 
 PEOPLE: Final = "people"
 """The consumer that holds the keys of access tokens; each signed-in person is it to Kong."""
+
+PARTNER_NAME: Final = "x-souk-partner"
+"""The field in which the gateway believes Kong (`gateway/client_address.py`)."""
+_CONSUMER_NAME: Final = "x-consumer-username"
 
 _STREAM_BYTES: Final = 64 * 1024 * 1024
 
@@ -81,17 +86,31 @@ NO_CONTENT: Final = Plugin(
 """Ends an OPTIONS that `cors` has not answered."""
 
 
-def plugins_of(route: EdgeRoute) -> Iterator[Plugin]:
+def plugins_of(edge: Edge, route: EdgeRoute) -> Iterator[Plugin]:
     """Yields the plugins of a route, as the table says."""
     policy = route.rpc.policy
     if policy.access != Access.ACCESS_PUBLIC and route.form != "socket":
         yield ACCESS_TOKEN
     if route.form == "partner":
-        yield from (_PARTNER_KEY, _PARTNER_GROUP, partner_limit(policy.rate))
+        yield from (_PARTNER_KEY, _PARTNER_GROUP, partner_limit(policy.rate), _partner_name(edge))
     else:
         yield address_limit(policy.rate)
     if route.rpc.streams_request and route.form in ("rest", "partner"):
         yield _STREAM_SIZE
+
+
+def _partner_name(edge: Edge) -> Plugin:
+    """Returns what tells the gateway which partner calls, in place of the transformer of `edge`.
+
+    That one takes away what Kong says of consumers, since a client could have said it wherever
+    Kong has asked for no key; here it has.
+    """
+    (every_route,) = (each for each in edge.plugins if each["name"] == "request-transformer")
+    removed = every_route["config"]["remove"]["headers"]
+    kept = [name for name in removed if name != _CONSUMER_NAME]
+    rename = {"headers": [f"{_CONSUMER_NAME}:{PARTNER_NAME}"]}
+    config = {**every_route["config"], "remove": {"headers": kept}, "rename": rename}
+    return Plugin(name="partner-name", plugin="request-transformer", config=config)
 
 
 def address_limit(rate: RateClass.ValueType) -> Plugin:
