@@ -23,7 +23,7 @@ _ROOT = Path(__file__).parents[2]
 _PATH = os.pathsep.join(
     (sysconfig.get_path("scripts"), str(_ROOT / ".tools" / "bin"), os.environ.get("PATH", ""))
 )
-_TIMEOUT_SECONDS = 300
+_TIMEOUT_SECONDS = 900
 _FAILED_TO_RUN = 127
 # As automake has it: what a check says then is why it can't be made here.
 _CANNOT_TELL = 77

