@@ -110,19 +110,25 @@ class Database:
 
         It is rolled back when the block raises.
         """
+        failure: BaseException | None = None
+        is_committing = False
         async with self.connection() as conn:
-            transaction = conn.transaction()
-            await transaction.start()
             try:
-                yield conn
-            except BaseException:
-                if not is_lost(conn):
-                    await transaction.rollback()
+                async with conn.transaction():
+                    try:
+                        yield conn
+                    except BaseException as error:
+                        failure = error
+                        raise
+                    is_committing = True
+            except (*ASYNCPG, OSError) as error:
+                if failure is not None:
+                    # Whatever became of the rollback: a connection that is lost has done it too.
+                    raise failure from None
+                if is_committing and isinstance(error, (*_LOST, asyncpg.InterfaceError)):
+                    message = "the database was lost while it stored the result"
+                    raise OutcomeUnknown(message) from error
                 raise
-            try:
-                await transaction.commit()
-            except (*_LOST, asyncpg.InterfaceError) as error:
-                raise OutcomeUnknown("the database was lost while it stored the result") from error
 
     async def ready(self) -> None:
         """Passes when the database answers; raises Unavailable when it does not."""

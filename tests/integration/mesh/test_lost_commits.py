@@ -91,3 +91,45 @@ async def test_a_commit_that_was_cancelled_is_not_done_again(
     with pytest.raises(asyncio.CancelledError):
         await buying
     assert (await shop.buy(), await shop.effects()) == (_RESPONSE, 1)
+
+
+async def test_a_transaction_cancelled_as_it_begins_leaves_nothing_behind(
+    shop: Shop, eventually: Eventually, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its connection is clean for the next one, and nobody is alarmed."""
+    await shop.db.ready()
+
+    async def has_begun() -> bool:
+        return bool(
+            await shop.conn.fetchval(
+                "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'"
+                " AND datname = current_database()"
+            )
+        )
+
+    shop.proxy.backward.held = True
+    buying = asyncio.create_task(shop.buy())
+    await eventually(has_begun)
+    buying.cancel()
+    shop.proxy.heal()
+    with pytest.raises(asyncio.CancelledError):
+        await buying
+    assert (await shop.buy(), await shop.effects()) == (_RESPONSE, 1)
+    assert [each.message for each in caplog.records if each.name == "asyncio"] == []
+
+
+async def test_who_is_cancelled_as_the_connection_is_lost_ends(shop: Shop) -> None:
+    """That nothing could be rolled back any more does not keep it from ending."""
+    is_inside = asyncio.Event()
+
+    async def wait() -> None:
+        async with shop.db.transaction():
+            is_inside.set()
+            await asyncio.Event().wait()
+
+    waiting = asyncio.create_task(wait())
+    await is_inside.wait()
+    waiting.cancel()
+    shop.proxy.cut()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
