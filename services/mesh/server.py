@@ -31,6 +31,7 @@ from services.mesh.interceptors.errors import errors
 from services.mesh.interceptors.identity import certified_peers, claimed_peer, identity
 from services.mesh.interceptors.metadata_size import metadata_size
 from services.mesh.interceptors.policy import policy
+from services.mesh.interceptors.stream_limit import stream_limit
 from services.mesh.interceptors.telemetry import telemetry
 from services.mesh.interceptors.token_life import token_life
 from services.mesh.interceptors.validation import validation
@@ -119,6 +120,7 @@ def _interceptors(app: App, mesh: Mesh, in_flight: InFlight) -> Sequence[Interce
         identity(
             claimed_peer if settings.tls == "off" else certified_peers(), _verifier(app, mesh)
         ),
+        stream_limit(settings.max_streams_per_caller),
         token_life,
         decoding,
         policy(frozenset(settings.edge_services)),

@@ -91,6 +91,7 @@ class MeshSettings:
     `jwks_method`: the RPC that answers with the keys of access tokens.
     `reload_period`: how often files of secrets, certificates and keys are looked at for changes.
     `max_concurrency`: how many calls are served at once at most; under load it becomes less.
+    `max_streams_per_caller`: how many streams one person, or one address, may have open.
     `drain_wait`: how long it still serves after it said it is not ready, so that no new call comes;
     `drain_grace`: how long running calls then may take.
     """
@@ -112,6 +113,7 @@ class MeshSettings:
     trace_ratio: Share = 0.1
     reload_period: timedelta = timedelta(seconds=5)
     max_concurrency: int = 1000
+    max_streams_per_caller: int = 100
     drain_wait: ZeroOrMore[timedelta] = timedelta(seconds=1)
     drain_grace: ZeroOrMore[timedelta] = timedelta(seconds=10)
 

@@ -1,7 +1,7 @@
 """What stands around every RPC, so that servicers hold nothing but their own business.
 
-    telemetry → errors → admission → identity → token life → decoding → policy → deadline →
-    validation → servicer
+    telemetry → errors → admission → identity → stream limit → token life → decoding → policy →
+    deadline → validation → servicer
 
 Each module has one interceptor. They wrap the handler once, at start: a call runs through plain
 coroutines. One shape serves all four kinds of RPC: the request is the message's bytes, or an async

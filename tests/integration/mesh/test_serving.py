@@ -21,6 +21,7 @@ from services.mesh.policy import ContractError
 from services.mesh.server import Listening
 from services.mesh.settings import SettingsError
 from tests import echo, echo_server
+from tests.conftest import Eventually
 from tests.echo import EchoRequest
 from tests.echo_server import EchoServicer, bearer, calling, echoing
 
@@ -129,6 +130,45 @@ async def test_a_service_watches_without_a_token(folder: Path, listening: Listen
     async with calling(folder, listening, "order") as stub:
         seen = [each.service async for each in stub.WatchSignedIn(EchoRequest(text="w"))]
     assert ["order", "order"] == seen
+
+
+@pytest.mark.parametrize(
+    ("metadata", "other"),
+    [
+        (bearer("ann"), bearer("bob")),
+        ((("x-souk-client-address", "192.0.2.1"),), (("x-souk-client-address", "192.0.2.2"),)),
+    ],
+    ids=["person", "address"],
+)
+async def test_a_caller_has_so_many_streams(
+    folder: Path, metadata: Any, other: Any, eventually: Eventually
+) -> None:
+    """Who holds all they may have gets no further one, and others do; one that ended is free."""
+    stay = EchoRequest(text="stay")
+    async with (
+        echoing(folder, max_streams_per_caller=2) as at,
+        calling(folder, at) as stub,
+    ):
+        held = [stub.Watch(stay, metadata=metadata, timeout=20) for _ in range(2)]
+        for call in held:
+            await call.read()
+        refused = await refusal(stub.Watch(stay, metadata=metadata, timeout=20).read())
+        others = stub.Watch(stay, metadata=other, timeout=20)
+        await others.read()
+        for call in (*held, others):
+            call.cancel()
+
+        async def is_free() -> bool:
+            call = stub.Watch(stay, metadata=metadata, timeout=20)
+            try:
+                await call.read()
+            except grpc.aio.AioRpcError:
+                return False
+            call.cancel()
+            return True
+
+        await eventually(is_free)
+    assert ("RESOURCE_EXHAUSTED", "TOO_MANY_STREAMS") == (refused.code, refused.reason)
 
 
 async def test_an_internal_rpc_knows_no_person(folder: Path, listening: Listening) -> None:

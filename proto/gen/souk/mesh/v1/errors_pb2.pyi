@@ -101,6 +101,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_METADATA_TOO_LARGE: _ErrorReason.ValueType  # 25
     """The call has more metadata than the service takes (`RESOURCE_EXHAUSTED`)."""
+    ERROR_REASON_TOO_MANY_STREAMS: _ErrorReason.ValueType  # 26
+    """The caller has as many streams open as one may have (`RESOURCE_EXHAUSTED`).
+    Close one first.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed, as `google.rpc.ErrorInfo.reason` without the prefix
@@ -188,4 +192,8 @@ ERROR_REASON_RATE_UNKNOWN: ErrorReason.ValueType  # 24
 """
 ERROR_REASON_METADATA_TOO_LARGE: ErrorReason.ValueType  # 25
 """The call has more metadata than the service takes (`RESOURCE_EXHAUSTED`)."""
+ERROR_REASON_TOO_MANY_STREAMS: ErrorReason.ValueType  # 26
+"""The caller has as many streams open as one may have (`RESOURCE_EXHAUSTED`).
+Close one first.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
