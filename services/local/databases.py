@@ -117,12 +117,19 @@ def _url(admin_url: str, *, user: str, password: str, database: str) -> str:
 async def _administering(
     admin_url: str,
 ) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-    async with asyncio.timeout(_TIMEOUT_SECONDS):
-        connection = await asyncpg.connect(admin_url)
-        try:
-            yield connection
-        finally:
-            await connection.close()
+    limit = asyncio.timeout(_TIMEOUT_SECONDS)
+    try:
+        async with limit:
+            connection = await asyncpg.connect(admin_url)
+            try:
+                yield connection
+            finally:
+                await connection.close()
+    except TimeoutError:
+        if limit.expired():
+            message = f"PostgreSQL has not done within {_TIMEOUT_SECONDS} s what it was asked for"
+            raise TimeoutError(message) from None
+        raise
 
 
 async def _ensure_database(connection: "asyncpg.Connection[asyncpg.Record]", name: str) -> None:

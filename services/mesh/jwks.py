@@ -5,6 +5,7 @@ import base64
 import binascii
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import Context
 
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -42,7 +43,9 @@ class KeySet:
     """The keys by id.
 
     Fetched when one is unknown or after five minutes, but never twice in ten seconds. As long as
-    the `source` cannot be reached, the keys that are known stay good.
+    the `source` cannot be reached, the keys that are known stay good. A fetch is nobody's own: it
+    goes on when the call that needed it first is cut off, and has no part of that call's deadline.
+    Else whoever hangs up at once would keep the keys from everybody.
     """
 
     def __init__(self, source: KeySource) -> None:
@@ -50,7 +53,7 @@ class KeySet:
         self._withdrawn: Callable[[], None] = lambda: None
         self._keys: dict[str, Ed25519PublicKey] = {}
         self._fetched_at = self._tried_at = float("-inf")
-        self._fetching = asyncio.Lock()
+        self._fetching: asyncio.Task[None] | None = None
 
     def on_withdrawal(self, call: Callable[[], None]) -> None:
         """Call `call` whenever a key is gone."""
@@ -66,17 +69,21 @@ class KeySet:
 
     async def _fetch_if_due(self) -> None:
         pause = MIN_PAUSE_SECONDS if self._keys else _MIN_PAUSE_WITHOUT_KEYS_SECONDS
-        async with self._fetching:
+        if self._fetching is None or self._fetching.done():
             if time.monotonic() - self._tried_at < pause:
                 return
             self._tried_at = time.monotonic()
-            try:
-                async with asyncio.timeout(_FETCH_SECONDS):
-                    keys = await self._source()
-            except (TimeoutError, NotAnswered) as error:
-                _log.warning("keys of access tokens not fetched", error=repr(error))
-                return
-            self._replace({name: Ed25519PublicKey.from_public_bytes(keys[name]) for name in keys})
+            self._fetching = asyncio.create_task(self._fetch(), name="keys", context=Context())
+        await asyncio.shield(self._fetching)
+
+    async def _fetch(self) -> None:
+        try:
+            async with asyncio.timeout(_FETCH_SECONDS):
+                keys = await self._source()
+        except (TimeoutError, NotAnswered) as error:
+            _log.warning("keys of access tokens not fetched", error=repr(error))
+            return
+        self._replace({name: Ed25519PublicKey.from_public_bytes(keys[name]) for name in keys})
 
     def _replace(self, keys: dict[str, Ed25519PublicKey]) -> None:
         withdrawn = self._keys.keys() - keys.keys()

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from services.mesh import served_call
 from services.mesh.jwks import KeySet, KeysUnavailable, NotAnswered
+from services.mesh.served_call import ServedCall
 
 RAW = Ed25519PrivateKey.generate().public_key().public_bytes_raw()
 DOWN = NotAnswered("down")
@@ -20,10 +22,12 @@ class Source:
         self.key_ids = key_ids
         self.is_down = False
         self.asked = 0
+        self.asked_by: list[str] = []
 
     async def __call__(self) -> Mapping[str, bytes]:
         """Answer as the user service would."""
         self.asked += 1
+        self.asked_by.append(served_call.request_id())
         await asyncio.sleep(0)
         if self.is_down:
             raise DOWN
@@ -55,6 +59,22 @@ async def test_a_key_is_fetched_once(clock: Clock) -> None:
     keys = KeySet(source)
     found = [await keys.key("a"), await keys.key("b"), await keys.key("a")]
     assert (1, False) == (source.asked, None in found)
+    assert clock.now == 1000
+
+
+async def test_who_hangs_up_keeps_the_keys_from_nobody(clock: Clock) -> None:
+    """A fetch goes on when the call that began it is cut off, and is not that call's own."""
+    source = Source("a")
+    keys = KeySet(source)
+    served_call.begin(ServedCall("of somebody in a hurry"))
+    first = asyncio.create_task(keys.key("a"))
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.wait([first])
+    served_call.begin(ServedCall())
+
+    assert await keys.key("a") is not None
+    assert (1, [""]) == (source.asked, source.asked_by)
     assert clock.now == 1000
 
 
