@@ -11,8 +11,9 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Final
 
-from gateway import clients, composition, routes, serving, storefront
+from gateway import clients, composition, routes, serving
 from gateway.access import Admitting
 from gateway.composition import Composition, Plan
 from gateway.contracts import Sources
@@ -25,6 +26,9 @@ from gateway.trust import Trust, read_trust
 from services.mesh import logs, traces, watched_files
 from services.mesh.address import reaches
 from services.mesh.settings import secrets_of
+
+_STOREFRONT: Final = "souk.storefront.v1.StorefrontService"
+"""Named here, so that a gateway without it need not import it, nor even have it."""
 
 
 async def run(options: Options, environment: GatewaySettings) -> int:
@@ -75,10 +79,10 @@ async def _serve(
 
 def _has_storefront(options: Options, environment: GatewaySettings, plan: Plan) -> bool:
     """Says whether the storefront's upstream is this process."""
-    address = clients.address_of(options, storefront.SERVICE)
+    address = clients.address_of(options, _STOREFRONT)
     # Of several processes on one port, one has it.
     is_first = not environment.worker
-    is_served = is_first and storefront.SERVICE in plan.services
+    is_served = is_first and _STOREFRONT in plan.services
     return is_served and reaches(address, environment.listen)
 
 

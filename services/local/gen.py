@@ -80,7 +80,8 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"{error}\n")
         return 1
     for path in stale:
-        sys.stdout.write(f"{'stale' if options.check else 'wrote'} proto/gen/{path}\n")
+        done = "wrote" if (root / "proto" / "gen" / path).exists() else "removed"
+        sys.stdout.write(f"{'stale' if options.check else done} proto/gen/{path}\n")
     sys.stdout.flush()
     return _derive(root, ["--check"] if options.check else []) or int(options.check and bool(stale))
 

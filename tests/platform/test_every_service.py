@@ -64,7 +64,8 @@ def test_a_folder_has_every_service(folder: str, expected: set[str]):
 def test_a_chart_is_whole(name: str):
     """Beside what is derived a chart has four files of its own."""
     files = ("Chart.yaml", "values.yaml", "values-local.yaml", "templates/all.yaml")
-    assert [] == [each for each in files if not (ROOT / "charts" / name / each).exists()]
+    lacking = {name for each in files if not (ROOT / "charts" / name / each).exists()}
+    assert (set(), set()) == (lacking, set()), f"lacks, has too much: charts/{name}"
 
 
 def test_compose_has_every_service():
@@ -72,8 +73,9 @@ def test_compose_has_every_service():
     compose = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
     migrated = {f"{name}-migrate" for name in topology.services_with("postgres")}
     built = {name for name, each in compose["services"].items() if "build" in each}
-    others = {"setup", "databases", "demo"}
-    assert LOCAL | migrated == built - others
+    expected = LOCAL | migrated | {"setup", "databases", "demo"}
+    where = "lacks, has too much: compose.yaml"
+    assert (set(), set()) == (expected - built, built - expected), where
     mounted = {each.partition(":")[0] for each in compose["services"]["setup"]["volumes"]}
     assert set() == LOCAL - mounted
     assert set() == LOCAL - compose["volumes"].keys()

@@ -5,19 +5,16 @@ that has to know of the RPC does.
 """
 
 import json
-import os
 import re
-import shutil
-import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[2]
+from tests.platform.scratch_copy import changed, copied, path_of, python, run
+
 CONTRACT = "proto/souk/product/v1/product_service.proto"
 
 RPC = """
@@ -55,16 +52,7 @@ WRITTEN_BY_HAND = {CONTRACT}
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory) -> Path:
     """A copy of the repository, under a git of its own, with one RPC more in a contract."""
-    copy: Path = tmp_path_factory.mktemp("repository")
-    files = run(ROOT, "git", "ls-files", "--cached", "--others", "--exclude-standard").splitlines()
-    for name in files:
-        if (ROOT / name).is_file():
-            (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, copy / name)
-    run(copy, "git", "init", "--quiet")
-    run(copy, "git", "add", "--all")
-    who = ("-c", "user.name=souk", "-c", "user.email=souk@souk.example")
-    run(copy, "git", *who, "commit", "--quiet", "--message", "As it was")
+    copy = copied(tmp_path_factory.mktemp("repository"))
     path = copy / CONTRACT
     path.write_text(with_rpc(path.read_text(encoding="utf-8")), encoding="utf-8")
     python(copy, "services.local.gen")
@@ -76,33 +64,6 @@ def with_rpc(contract: str) -> str:
     service = contract.index("service ProductService {")
     end = contract.index("\n}\n", service)
     return contract[:end] + RPC + contract[end + len("\n}\n") :] + MESSAGES
-
-
-def run(folder: Path, *command: str, environment: Mapping[str, str] | None = None) -> str:
-    """Runs a command; returns what it printed, fails with what it complained of."""
-    done = subprocess.run(  # noqa: S603  # commands of ours
-        command,
-        cwd=folder,
-        env={**os.environ, **(environment or {})},
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=110,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def python(folder: Path, module: str, *arguments: str) -> str:
-    """Runs a module of the copy, not of this repository."""
-    path = os.pathsep.join((str(folder), str(folder / "proto/gen")))
-    return run(folder, sys.executable, "-m", module, *arguments, environment={"PYTHONPATH": path})
-
-
-def changed(folder: Path) -> set[str]:
-    """Returns what differs from what was committed."""
-    told = run(folder, "git", "status", "--porcelain", "--untracked-files=all")
-    return {line[3:] for line in told.splitlines()}
 
 
 def load(path: Path) -> Any:
@@ -167,6 +128,5 @@ def test_who_may_call_it_is_tested_and_told(repository):
     """The access tests have its cells, and the table of the documentation its row."""
     assert "CountProducts" in (repository / "docs/access-matrix.md").read_text(encoding="utf-8")
     names = "from tests.contract import contracts; print(*contracts.RPCS)"
-    path = os.pathsep.join((str(repository), str(repository / "proto/gen")))
-    told = run(repository, sys.executable, "-c", names, environment={"PYTHONPATH": path})
+    told = run(repository, sys.executable, "-c", names, environment=path_of(repository))
     assert "ProductService.CountProducts" in told.split()

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from services.local import derived
+from services.mesh.policy import ContractError
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -13,9 +14,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; fail if stale")
     options = parser.parse_args(arguments)
     root = Path(__file__).parents[3]
-    stale = list(derived.differences(root)) if options.check else derived.write(root)
+    try:
+        stale = list(derived.differences(root)) if options.check else derived.write(root)
+    except (ContractError, ValueError) as error:
+        sys.stderr.write(f"nothing else is derived: {error}\n")
+        return 1
     for path in stale:
-        sys.stdout.write(f"{'stale' if options.check else 'wrote'} {path}\n")
+        done = "wrote" if (root / path).exists() else "removed"
+        sys.stdout.write(f"{'stale' if options.check else done} {path}\n")
     return 1 if options.check and stale else 0
 
 

@@ -22,10 +22,6 @@ from souk.mesh.v1 import policy_pb2
 _OF_SERVICES = (*(service.name for service in topology.SERVICES), "gateway", "sandbox")
 _CHARTS = Path(__file__).parents[3] / "charts"
 _GATEWAY = "gateway"
-_STOREFRONT = {
-    "souk.storefront.v1.StorefrontService": f"localhost:{topology.DEFAULT_PORTS['storefront']}"
-}
-"""In the gateway's own process."""
 
 
 def files() -> Mapping[str, str]:
@@ -55,7 +51,7 @@ def mesh(name: str) -> dict[str, Any]:
             "facesPeople": True,
             "callees": callees,
             "stores": ["redis"],  # where its processes share what callers have called
-            "upstreams": upstreams | _STOREFRONT,
+            "upstreams": upstreams | _storefront(),
         }
     callers = {caller for rpc in _rpcs(name) for caller in rpc.policy.callers}
     stores = next(service.stores for service in topology.SERVICES if service.name == name)
@@ -65,6 +61,12 @@ def mesh(name: str) -> dict[str, Any]:
         "callees": contract.callees(name),
         "stores": sorted(stores),
     }
+
+
+def _storefront() -> dict[str, str]:
+    """Returns the upstream that is in the gateway's own process."""
+    address = f"localhost:{topology.DEFAULT_PORTS['storefront']}"
+    return dict.fromkeys(contract.grpc_services("storefront"), address)
 
 
 def schema(name: str) -> dict[str, Any]:

@@ -142,11 +142,20 @@ def _default(each: "dataclasses.Field[Any]") -> object:
 
 
 def _settings(service: str) -> type:
-    """Returns the dataclass; the gateway is named alone, since services do not know it."""
+    """Returns the dataclass; the gateway is named alone, since services do not know it.
+
+    Raises ValueError for a service without one.
+    """
     module, name = (
         ("gateway.settings", "GatewaySettings")
         if service == "gateway"
         else (f"services.{service}.settings", "Settings")
     )
-    cls: type = getattr(import_module(module), name)
+    try:
+        cls: type = getattr(import_module(module), name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module.startswith(error.name):
+            raise
+        path = f"{module.replace('.', '/')}.py"
+        raise ValueError(f"{path} is missing, which says what {service} can be told") from None
     return cls

@@ -66,7 +66,8 @@ def read(path: Path = TABLE) -> Access:
     secrets: dict[str, list[str]] = table["secrets"]
     deployed = [name for name in topology.IDENTITIES if name not in _ONLY_LOCAL]
     if strangers := secrets.keys() - set(deployed):
-        raise ValueError(f"{path.name}: {', '.join(sorted(strangers))} is no service")
+        names = ", ".join(sorted(strangers))
+        raise ValueError(f"{path.name}: {names} is no service (services/local/topology.py)")
     workloads = []
     for service in deployed:
         keeps_rows = service in topology.services_with("postgres")
