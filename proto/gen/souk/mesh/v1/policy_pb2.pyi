@@ -177,7 +177,8 @@ class Policy(_message.Message):
     @_builtins.property
     def deadline(self) -> _duration_pb2.Duration:
         """Bounds the time the server spends on one call. Required for unary RPCs; for
-        streams, empty means that the stream may stay open.
+        streams, empty means that the stream may stay open: one to a person until
+        their access token ends.
         """
 
     @_builtins.property
