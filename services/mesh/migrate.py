@@ -37,16 +37,13 @@ _log = structlog.get_logger(__name__)
 
 _NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 _CONCURRENTLY = re.compile(
-    r"(--.*\n|\s)*CREATE (UNIQUE )?INDEX CONCURRENTLY IF NOT EXISTS [^;]*;\s*"
+    r"(--.*\n|\s)*CREATE (UNIQUE )?INDEX CONCURRENTLY IF NOT EXISTS (?P<name>\w+) [^;]*;\s*"
 )
 _ADVISORY_LOCK = "schema_migrations"
 
 _LOCK = "SELECT pg_try_advisory_lock(hashtext($1))"
 
-_DROP_INVALID = """
-    SELECT format('DROP INDEX CONCURRENTLY %s', indexrelid::regclass) FROM pg_index
-    WHERE NOT indisvalid
-"""
+_IS_INVALID = "SELECT NOT indisvalid FROM pg_index WHERE indexrelid = to_regclass($1)"
 
 _RECORD = """
     INSERT INTO schema_migrations (source, version, name, checksum) VALUES ($1, $2, $3, $4)
@@ -88,9 +85,10 @@ class Migration:
     sql: str
 
     @property
-    def is_concurrent(self) -> bool:
-        """Whether it builds an index beside the traffic, which no transaction can."""
-        return _CONCURRENTLY.fullmatch(self.sql) is not None
+    def concurrent_index(self) -> str | None:
+        """The index that it builds beside the traffic, in no transaction; None if it does not."""
+        found = _CONCURRENTLY.fullmatch(self.sql)
+        return found and found["name"]
 
     @property
     def checksum(self) -> bytes:
@@ -227,9 +225,9 @@ def _fault(
 async def _apply(conn: "asyncpg.Connection[asyncpg.Record]", migration: Migration) -> None:
     started = time.perf_counter()
     try:
-        if migration.is_concurrent:
-            for (drop_invalid,) in await conn.fetch(_DROP_INVALID):
-                await conn.execute(drop_invalid)
+        if index := migration.concurrent_index:
+            if await conn.fetchval(_IS_INVALID, index):
+                await conn.execute(f"DROP INDEX CONCURRENTLY {index}")
             await conn.execute(migration.sql)
             await _record(conn, migration)
         else:
