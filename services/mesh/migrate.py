@@ -37,7 +37,7 @@ _log = structlog.get_logger(__name__)
 
 _NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 _CONCURRENTLY = re.compile(
-    r"(--.*\n|\s)*CREATE (UNIQUE )?INDEX CONCURRENTLY IF NOT EXISTS (?P<name>\w+) [^;]*;\s*"
+    r"(--.*\n|\s)*CREATE (UNIQUE )?INDEX CONCURRENTLY IF NOT EXISTS (?P<name>\w+)\s[^;]*;\s*"
 )
 _ADVISORY_LOCK = "schema_migrations"
 
