@@ -5,10 +5,8 @@
 Imported only where policies are enforced. Who shows no good token has called all the same.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Final
 
 import structlog
 
@@ -21,7 +19,7 @@ from gateway.transcoding.errors import StatusError
 from gateway.transcoding.http import HttpRequest
 from gateway.transcoding.terms import Admission
 from gateway.transcoding.transport import Transport
-from services.mesh import policy
+from services.mesh import background, policy
 from services.mesh.access_token import Person
 from services.mesh.errors import DomainError
 from services.mesh.identity import Caller
@@ -29,8 +27,6 @@ from services.mesh.interceptors import policy as policy_interceptor
 from services.mesh.status import status_from_error
 
 _DOMAIN = "gateway.souk"
-
-_END_SECONDS: Final = 5.0
 
 _log = structlog.get_logger(__name__)
 
@@ -58,19 +54,8 @@ async def admitting(
 
     async with redis_client.opened(environment.redis_url, name=NAME) as redis:
         sharing = Sharing(redis)
-        running = asyncio.create_task(sharing.run(), name="rates")
-        running.add_done_callback(_tell_of_its_end)
-        try:
+        async with background.running(sharing.run(), name="sharing of rates"):
             yield Admissions(people, Quotas(factor, sharing), addresses).of
-        finally:
-            running.cancel()
-            await asyncio.wait([running], timeout=_END_SECONDS)
-
-
-def _tell_of_its_end(running: "asyncio.Task[None]") -> None:
-    """Says that each process counts alone from now on, unless that is what was asked for."""
-    if not running.cancelled():
-        _log.error("rates are not shared any more", exc_info=running.exception())
 
 
 class Admissions:

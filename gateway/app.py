@@ -5,7 +5,6 @@ all that the mesh puts before a servicer, and `--upstream` names the address
 (docs/decisions/0034).
 """
 
-import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -23,7 +22,7 @@ from gateway.request_metrics import RequestMetrics
 from gateway.settings import NAME, GatewaySettings, Options
 from gateway.transcoding.transport import Transport
 from gateway.trust import Trust, read_trust
-from services.mesh import logs, traces, watched_files
+from services.mesh import background, logs, traces, watched_files
 from services.mesh.address import reaches
 from services.mesh.settings import secrets_of
 
@@ -67,14 +66,13 @@ async def _serve(
         listening = serving.bind(options.listen, is_shared=environment.worker is not None)
         await served.serve(plan)
         has_storefront = _has_storefront(options, environment, plan)
-        async with _beside(environment, requests, has_storefront=has_storefront) as metrics_port:
-            watching = asyncio.create_task(reloader.watch(), name="contracts")
-            try:
-                await serving.answer_until_signal(
-                    served.handle, listening, environment, metrics_port, on_drain=pages.drain
-                )
-            finally:
-                watching.cancel()
+        async with (
+            _beside(environment, requests, has_storefront=has_storefront) as metrics_port,
+            background.running(reloader.watch(), name="contracts"),
+        ):
+            await serving.answer_until_signal(
+                served.handle, listening, environment, metrics_port, on_drain=pages.drain
+            )
 
 
 def _has_storefront(options: Options, environment: GatewaySettings, plan: Plan) -> bool:

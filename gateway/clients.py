@@ -21,7 +21,7 @@ from gateway.transcoding.descriptors import Descriptors, Faults
 from gateway.transcoding.transport import Transport
 from gateway.trust import Trust
 from gateway.upstream import Closing, Link, ServiceConfig, Upstream
-from services.mesh import watched_files
+from services.mesh import background, watched_files
 from services.mesh.identity import SERVICE_KEY
 from services.mesh.service_config import service_config
 
@@ -57,8 +57,18 @@ def tell_strangers(options: Options, known: Collection[str]) -> None:
 class Upstreams:
     """The open upstreams, one an address."""
 
-    def __init__(self, options: Options, trust: Trust | None, also: Collection[str] = ()) -> None:
-        """`also` are services that are called whether or not their contracts are served."""
+    def __init__(
+        self,
+        options: Options,
+        trust: Trust | None,
+        beside: background.Tasks,
+        also: Collection[str] = (),
+    ) -> None:
+        """`also` are services that are called whether or not their contracts are served.
+
+        `beside` renews and drains, and ends before the upstreams are closed.
+        """
+        self._beside = beside
         self._also = {address_of(options, service) for service in also} - {""}
         self._options = options
         self._trust = trust
@@ -69,7 +79,6 @@ class Upstreams:
         self._metadata = ((SERVICE_KEY, NAME),) if claims_name else ()
         self._configs: dict[str, ServiceConfig] = {}
         self._open: dict[str, Upstream] = {}
-        self._retiring: set[asyncio.Task[None]] = set()
 
     def serve(self, descriptors: Descriptors, services: Collection[str]) -> None:
         """Opens upstreams for these services, and lets calls be made as their contracts say.
@@ -105,9 +114,6 @@ class Upstreams:
 
     async def close(self) -> None:
         """Closes every upstream."""
-        for task in self._retiring:
-            task.cancel()
-        await asyncio.gather(*self._retiring, return_exceptions=True)
         await asyncio.gather(*(each.close() for each in self._open.values()))
 
     def _configure(self, address: str, config: ServiceConfig) -> None:
@@ -132,9 +138,7 @@ class Upstreams:
         return _BALANCING
 
     def _retire(self, closing: Closing) -> None:
-        task = asyncio.create_task(closing, name="retired upstream")
-        self._retiring.add(task)
-        task.add_done_callback(self._retiring.discard)
+        self._beside.add(closing, name="retired upstream")
 
 
 async def _close_later(unused: Upstream) -> None:
@@ -155,9 +159,10 @@ async def opened(
 
     The files of their certificates are looked at every `period`.
     """
-    upstreams = Upstreams(options, trust, also)
+    beside = background.Tasks()
+    upstreams = Upstreams(options, trust, beside, also)
     try:
-        async with watched_files.following(upstreams.files(), period):
+        async with beside, watched_files.following(upstreams.files(), period):
             yield upstreams
     finally:
         await upstreams.close()

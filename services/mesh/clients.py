@@ -9,7 +9,7 @@ for, whatever its address.
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -17,7 +17,7 @@ import grpc
 import grpc.aio
 from google.protobuf.descriptor import ServiceDescriptor
 
-from services.mesh import certificates, tls, watched_files
+from services.mesh import background, certificates, tls, watched_files
 from services.mesh.app import Mesh
 from services.mesh.certificates import CredentialFiles
 from services.mesh.channel import MeshChannel
@@ -77,10 +77,11 @@ async def open_mesh(name: str, settings: MeshSettings) -> AsyncIterator[Mesh]:
 
     Raises SettingsError if the certificates cannot be used.
     """
-    channels = _Channels(name, settings)
+    beside = background.Tasks()
+    channels = _Channels(name, settings, beside)
     followed: list[WatchedFiles[Any]] = [*channels.files(), *secrets_of(settings)]
     try:
-        async with watched_files.following(followed, settings.reload_period):
+        async with beside, watched_files.following(followed, settings.reload_period):
             yield Mesh(
                 name=name, settings=settings, connect=channels.channel, follow=followed.append
             )
@@ -91,14 +92,15 @@ async def open_mesh(name: str, settings: MeshSettings) -> AsyncIterator[Mesh]:
 class _Channels:
     """One channel per service, and the certificates they all use."""
 
-    def __init__(self, name: str, settings: MeshSettings) -> None:
+    def __init__(self, name: str, settings: MeshSettings, beside: background.Tasks) -> None:
+        """`beside` connects and drains, and ends before the channels are closed."""
+        self._beside = beside
         self._targets = settings.targets
         self._files = certificates.credential_files(settings)
         if self._files is not None:
             self._files.on_change(self._renew)
         self._metadata = () if self._files else ((SERVICE_KEY, name),)
         self._open: dict[str, MeshChannel] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
 
     def channel(self, service: str) -> MeshChannel:
         """Return the channel to a service, always the same one."""
@@ -117,13 +119,10 @@ class _Channels:
 
     def _renew(self) -> None:
         for channel in self._open.values():
-            self._beside(channel.renew_when_ready(_READY_SECONDS), "renewed channel")
+            self._beside.add(channel.renew_when_ready(_READY_SECONDS), name="renewed channel")
 
     async def close(self) -> None:
-        """Close every channel, and those that were still draining or connecting."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        """Close every channel."""
         for channel in self._open.values():
             await channel.close()
 
@@ -140,9 +139,5 @@ class _Channels:
         )
 
     def _retire(self, connection: grpc.aio.Channel, streams: Streams) -> None:
-        self._beside(close_when_idle(connection, streams, _RETIRED_SECONDS), "retired channel")
-
-    def _beside(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        task = asyncio.create_task(work, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        closing = close_when_idle(connection, streams, _RETIRED_SECONDS)
+        self._beside.add(closing, name="retired channel")

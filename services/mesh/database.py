@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import asyncpg
 import structlog
 
-from services.mesh import database_pool, rotation
+from services.mesh import background, database_pool, rotation
 from services.mesh.database_pool import ASYNCPG, Pool
 from services.mesh.errors import Aborted, DeadlineExceeded, DomainError, Unavailable
 from services.mesh.settings import Secret
@@ -197,7 +197,7 @@ async def pool(
 
     db = Database(await opened(url if isinstance(url, str) else url.reveal()))
     database_pool.measure(name, lambda: db.pool)
-    async with rotation.Retiring() as retiring:
+    async with background.Tasks() as retiring:
 
         async def exchange(text: str) -> None:
             fresh = await opened(text)
@@ -206,7 +206,7 @@ async def pool(
             except BaseException:
                 await fresh.close()
                 raise
-            retiring.add(db.exchange(fresh).retire(rotation.DRAIN_SECONDS))
+            retiring.add(db.exchange(fresh).retire(rotation.DRAIN_SECONDS), name="retired client")
 
         try:
             async with rotation.following(url, exchange, name="postgresql"):

@@ -18,7 +18,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as ConnectionLost
 
-from services.mesh import rotation
+from services.mesh import background, rotation
 from services.mesh.settings import Secret
 
 SOCKET_TIMEOUT = timedelta(seconds=5)
@@ -62,7 +62,7 @@ async def opened(url: Secret | str, *, name: str) -> AsyncIterator[Redis]:
     subscriptions like a lost connection does.
     """
     client = connect(url if isinstance(url, str) else url.reveal(), name=name)
-    async with client, rotation.Retiring() as retiring:
+    async with client, background.Tasks() as retiring:
 
         async def exchange(text: str) -> None:
             fresh = _pool(text, name)
@@ -72,7 +72,7 @@ async def opened(url: Secret | str, *, name: str) -> AsyncIterator[Redis]:
                 await fresh.aclose()
                 raise
             former, client.connection_pool = client.connection_pool, fresh
-            retiring.add(_retire(former))
+            retiring.add(_retire(former), name="retired client")
 
         async with rotation.following(url, exchange, name="redis"):
             yield client

@@ -10,41 +10,17 @@ after the file was written.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Final, Never, Self
+from typing import Final, Never
 
 import structlog
 
-from services.mesh import backoff
+from services.mesh import background, backoff
 from services.mesh.settings import Secret
 
 DRAIN_SECONDS: Final = 10.0
 """How long what was begun with former credentials may take; longer than any statement may."""
-
-_END_SECONDS: Final = 5.0
-
-
-class Retiring:
-    """What is closed in its own time: each as a task, of which none outlives the block."""
-
-    def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    def add(self, closing: Coroutine[Any, Any, None]) -> None:
-        """Let it run beside."""
-        task = asyncio.create_task(closing, name="retired client")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
 
 Exchange = Callable[[str], Awaitable[None]]
 """Opens with a secret's text, and lets new work go there. What it raises leaves all as it was."""
@@ -60,13 +36,9 @@ async def following(secret: Secret | str, exchange: Exchange, *, name: str) -> A
         return
     changed = asyncio.Event()
     secret.on_change(changed.set)
-    task = asyncio.create_task(_follow(secret, changed, exchange, name), name=f"{name} credentials")
-    try:
+    follow = _follow(secret, changed, exchange, name)
+    async with background.running(follow, name=f"{name} credentials"):
         yield
-    finally:
-        task.cancel()
-        # Bounded, since a driver may swallow a cancellation.
-        await asyncio.wait([task], timeout=_END_SECONDS)
 
 
 async def _follow(secret: Secret, changed: asyncio.Event, exchange: Exchange, name: str) -> Never:

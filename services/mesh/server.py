@@ -15,7 +15,15 @@ import grpc.aio
 import structlog
 from grpc_health.v1 import health_pb2_grpc
 
-from services.mesh import certificate_metrics, certificates, jwks, metrics, reflection, tls
+from services.mesh import (
+    background,
+    certificate_metrics,
+    certificates,
+    jwks,
+    metrics,
+    reflection,
+    tls,
+)
 from services.mesh.access_token import Verifier
 from services.mesh.address import CannotListen, host_and_port, is_loopback
 from services.mesh.app import App, Mesh
@@ -98,12 +106,13 @@ async def serving(app: App, mesh: Mesh) -> AsyncIterator[Listening]:
         await server.start()
         await probe.start()
         await health.update()
-        watching = asyncio.create_task(health.watch(), name="health")
         _log.info("serving", address=address, probe=probe_address, metrics_port=metrics_port)
         try:
-            yield Listening(address=address, probe_address=probe_address, metrics_port=metrics_port)
+            async with background.running(health.watch(), name="health"):
+                yield Listening(
+                    address=address, probe_address=probe_address, metrics_port=metrics_port
+                )
         finally:
-            watching.cancel()
             await _drain(server, health, in_flight, settings)
             await probe.stop(None)
 

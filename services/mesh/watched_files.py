@@ -21,6 +21,8 @@ from typing import Any, Generic, Never, TypeVar
 
 import structlog
 
+from services.mesh import background
+
 _T = TypeVar("_T")
 _Stamp = tuple[tuple[str, int, int, int, int], ...]
 
@@ -78,11 +80,8 @@ class WatchedFiles(Generic[_T]):
 @asynccontextmanager
 async def following(watched: Iterable[WatchedFiles[Any]], period: timedelta) -> AsyncIterator[None]:
     """Refresh all of them every `period` until the block is left; more may be added meanwhile."""
-    task = asyncio.create_task(_follow(watched, period), name="files")
-    try:
+    async with background.running(_follow(watched, period), name="files"):
         yield
-    finally:
-        task.cancel()
 
 
 async def _follow(watched: Iterable[WatchedFiles[Any]], period: timedelta) -> Never:

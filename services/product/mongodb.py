@@ -38,7 +38,7 @@ from pymongo.errors import (
     PyMongoError,
 )
 
-from services.mesh import rotation
+from services.mesh import background, rotation
 from services.mesh.errors import DeadlineExceeded, DomainError, Unavailable
 from services.mesh.settings import Secret
 
@@ -169,7 +169,7 @@ async def connect(
         return client.get_default_database(_DATABASE)
 
     db = Database(opened(url if isinstance(url, str) else url.reveal()))
-    async with rotation.Retiring() as retiring:
+    async with background.Tasks() as retiring:
 
         async def exchange(text: str) -> None:
             fresh = opened(text)
@@ -179,7 +179,7 @@ async def connect(
             except BaseException:
                 fresh.client.close()
                 raise
-            retiring.add(_retire(db.exchange(fresh), operation_timeout))
+            retiring.add(_retire(db.exchange(fresh), operation_timeout), name="retired client")
 
         try:
             async with rotation.following(url, exchange, name="mongodb"):
