@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Iterable
-from typing import Final, cast
+from typing import Final, NoReturn
 
 import structlog
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
@@ -41,12 +41,12 @@ class Served:
         self._composition = composition
         self._upstreams = upstreams
         self._pages = pages
-        self._handler: Handler | None = None
+        self._handler: Handler = _not_yet
         self._plan: Plan | None = None
 
     def handle(self, request: HttpRequest) -> Answer:
         """Answers a request by the contracts of this moment."""
-        return cast("Handler", self._handler)(request)
+        return self._handler(request)
 
     def plan(self, contracts: Contracts) -> Plan:
         """Checks whether contracts can be served. Raises Faults."""
@@ -75,6 +75,10 @@ class Served:
         """Every route that is served: `shop.v1.Orders.GetOrder: GET /v1/orders/{order_id}`."""
         bindings = self._plan.contracts.bindings if self._plan is not None else ()
         return frozenset(str(binding) for binding in bindings)
+
+
+def _not_yet(_: HttpRequest) -> NoReturn:
+    raise AssertionError("the gateway answers nothing before it serves")
 
 
 class Reloader:
