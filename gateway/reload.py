@@ -7,7 +7,6 @@ Requests under way end by the contracts they began with; connections to upstream
 """
 
 import asyncio
-import contextlib
 import signal
 from collections.abc import Iterable
 from typing import Final, NoReturn
@@ -22,6 +21,7 @@ from gateway.contracts import Contracts, Sources
 from gateway.pages import Pages
 from gateway.transcoding.descriptors import Faults
 from gateway.transcoding.http import Answer, Handler, HttpRequest
+from services.mesh import waiting
 from services.mesh.policy import ContractError
 
 _POLL_SECONDS: Final = 1.0
@@ -124,10 +124,7 @@ class Reloader:
 
     async def _is_told(self) -> bool:
         """Waits for the next look, or until somebody sends SIGHUP."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_POLL_SECONDS):
-                await self._hangup.wait()
-        is_told = self._hangup.is_set()
+        is_told = await waiting.set_within(self._hangup, _POLL_SECONDS)
         self._hangup.clear()
         return is_told
 

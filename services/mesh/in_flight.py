@@ -4,9 +4,9 @@ grpc.aio's `stop(grace)` cancels what is left after the grace, but does not awai
 """
 
 import asyncio
-import contextlib
 from typing import Any
 
+from services.mesh import waiting
 from services.mesh.errors import Unavailable
 from services.mesh.interceptors import Context, Handler
 from services.mesh.policy import Method
@@ -80,6 +80,5 @@ class InFlight:
         """Wait until no call is being served; returns False if that takes longer than `seconds`."""
         if self._count:
             self._is_settled.clear()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._is_settled.wait(), seconds)
+            await waiting.set_within(self._is_settled, seconds)
         return not self._count

@@ -6,9 +6,9 @@ reads what is new, and reads too when the listening begins.
 
 import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Never
 
+from services.mesh import waiting
 from services.mesh.database import Connection, Database
 
 _PROBE_SECONDS = 10
@@ -43,7 +43,5 @@ async def _until_lost(conn: Connection) -> Never:
     lost = asyncio.Event()
     conn.add_termination_listener(lambda *_: lost.set())
     while True:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_PROBE_SECONDS):
-                await lost.wait()
+        await waiting.set_within(lost, _PROBE_SECONDS)
         await conn.execute("SELECT 1")

@@ -32,7 +32,7 @@ from prometheus_client import Counter, Gauge
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from services.mesh import backoff, entry_id, failpoints, outbox, stream_trim
+from services.mesh import backoff, entry_id, failpoints, outbox, stream_trim, waiting
 from services.mesh.database import Connection, Database, is_lost
 from services.mesh.entry_id import EntryId
 from services.mesh.errors import DomainError, Unavailable
@@ -167,9 +167,7 @@ class Relay:
                 if await self._publish_all(conn):
                     await self._measure(conn)
                 await self._keep_house(conn)
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self._poll_seconds):
-                        await notified.wait()
+                await waiting.set_within(notified, self._poll_seconds)
 
     async def _wait_for_the_lock(self, conn: Connection) -> None:
         while not await conn.fetchval(_ELECT):

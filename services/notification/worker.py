@@ -6,14 +6,13 @@ BacklogWatch    measures what was not sent, and what could not be handled
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 
 import structlog
 from prometheus_client import Gauge
 
-from services.mesh import backoff
+from services.mesh import backoff, waiting
 from services.mesh.errors import DomainError
 from services.notification.channels import NotSent, Sender
 from services.notification.domain import Channel, Dispatch
@@ -54,10 +53,10 @@ class DeliveryWorker:
     async def run(self) -> None:
         """Sends until cancelled, through every outage of the database."""
         async with asyncio.TaskGroup() as tasks:
-            take = partial(self._take, tasks)
-            await backoff.repeat(take, despite=(DomainError,), name="delivery worker")
+            take_up = partial(self._take_up, tasks)
+            await backoff.repeat(take_up, despite=(DomainError,), name="delivery worker")
 
-    async def _take(self, tasks: asyncio.TaskGroup) -> None:
+    async def _take_up(self, tasks: asyncio.TaskGroup) -> None:
         while True:
             self._due.clear()
             free = _CONCURRENCY - len(self._running)
@@ -67,9 +66,7 @@ class DeliveryWorker:
                 self._running.add(task)
                 task.add_done_callback(self._end)
             if not dispatches:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(self._poll_seconds):
-                        await self._due.wait()
+                await waiting.set_within(self._due, self._poll_seconds)
 
     def _end(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)

@@ -5,14 +5,13 @@ SagaWatch     tells how many there are, and which of them are stuck
 """
 
 import asyncio
-import contextlib
 from datetime import timedelta
 from functools import partial
 
 import structlog
 from prometheus_client import Gauge
 
-from services.mesh import backoff
+from services.mesh import backoff, waiting
 from services.mesh.errors import DomainError
 from services.mesh.taking import take
 from services.order.domain import IN_FLIGHT
@@ -54,10 +53,10 @@ class SagaWorker:
     async def run(self) -> None:
         """Works until cancelled, through every outage of the database."""
         async with asyncio.TaskGroup() as tasks:
-            take = partial(self._take, tasks)
-            await backoff.repeat(take, despite=(DomainError,), name="saga worker")
+            take_up = partial(self._take_up, tasks)
+            await backoff.repeat(take_up, despite=(DomainError,), name="saga worker")
 
-    async def _take(self, tasks: asyncio.TaskGroup) -> None:
+    async def _take_up(self, tasks: asyncio.TaskGroup) -> None:
         while True:
             self._due.clear()
             free = self._concurrency - len(self._running)
@@ -96,9 +95,7 @@ class SagaWorker:
     async def _sleep(self, due_in: timedelta | None) -> None:
         """Wait until an order is due or may be, at most for a poll."""
         longest = self._poll if due_in is None else min(due_in, self._poll)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(max(longest, _SHORTEST_SLEEP).total_seconds()):
-                await self._due.wait()
+        await waiting.set_within(self._due, max(longest, _SHORTEST_SLEEP).total_seconds())
 
 
 class SagaWatch:

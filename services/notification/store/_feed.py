@@ -5,16 +5,15 @@ so found too, and a wake-up that was lost costs a poll.
 """
 
 import asyncio
-from collections import defaultdict
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncGenerator
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from services.mesh import backoff
+from services.mesh import backoff, waiting
 from services.mesh.database import Database
 from services.mesh.errors import DomainError
 from services.mesh.listen import listen
+from services.mesh.waiting import Watchers
 from services.notification.domain import Notification
 from services.notification.store._notifications import ADDED, NotificationStore
 
@@ -29,7 +28,7 @@ class Feed:
     def __init__(self, db: Database, notifications: NotificationStore) -> None:
         self._db = db
         self._notifications = notifications
-        self._watchers: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._watchers = Watchers()
         self.due = asyncio.Event()
 
     async def run(self) -> None:
@@ -45,7 +44,7 @@ class Feed:
     async def _follow(
         self, user_id: UUID, since: datetime, told: set[UUID]
     ) -> AsyncGenerator[Notification, None]:
-        with self._watch(str(user_id)) as added:
+        with self._watchers.watching(str(user_id)) as added:
             while True:
                 added.clear()
                 now = await self._notifications.now()
@@ -55,32 +54,16 @@ class Feed:
                         yield each
                 told = {each.notification_id for each in found}
                 since = now - _OVERLAP
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(_POLL_SECONDS):
-                        await added.wait()
-
-    @contextmanager
-    def _watch(self, user_id: str) -> Iterator[asyncio.Event]:
-        added = asyncio.Event()
-        self._watchers[user_id].add(added)
-        try:
-            yield added
-        finally:
-            self._watchers[user_id].discard(added)
-            if not self._watchers[user_id]:
-                del self._watchers[user_id]
+                await waiting.set_within(added, _POLL_SECONDS)
 
     async def _listen(self) -> None:
         await listen(self._db, {ADDED: self._on_added}, begun=self._wake_everybody)
 
     def _on_added(self, user_id: str) -> None:
         self.due.set()
-        for added in self._watchers.get(user_id, ()):
-            added.set()
+        self._watchers.wake(user_id)
 
     def _wake_everybody(self) -> None:
         """Has everybody read, since nobody listened until now."""
         self.due.set()
-        for watchers in self._watchers.values():
-            for added in watchers:
-                added.set()
+        self._watchers.wake_everybody()

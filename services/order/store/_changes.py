@@ -5,16 +5,15 @@ So a slow watcher keeps nothing waiting for it, and a lost notification costs it
 """
 
 import asyncio
-import contextlib
-from collections import defaultdict
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from datetime import timedelta
 from uuid import UUID
 
-from services.mesh import backoff
+from services.mesh import backoff, waiting
 from services.mesh.database import Database
 from services.mesh.errors import DomainError
 from services.mesh.listen import listen
+from services.mesh.waiting import Watchers
 from services.order.domain import FINAL, Order
 from services.order.store._orders import OrderStore
 from services.order.store._rows import CHANGED, DUE
@@ -23,14 +22,14 @@ from services.order.store._rows import CHANGED, DUE
 class OrderChanges:
     """Changes of orders. `poll`: how long a lost notification can go unnoticed.
 
-    `due` is set when an order may wait for a worker.
+    `due` is set when an order may wait for a worker. `watchers` are those who follow an order.
     """
 
     def __init__(self, db: Database, orders: OrderStore, *, poll: timedelta) -> None:
         self._db = db
         self._orders = orders
         self._poll_seconds = poll.total_seconds()
-        self._watchers: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self.watchers = Watchers()
         self.due = asyncio.Event()
 
     async def run(self) -> None:
@@ -45,7 +44,7 @@ class OrderChanges:
         Raises OrderNotFound.
         """
         known = 0
-        with self._watch(str(order_id)) as changed:
+        with self.watchers.watching(str(order_id)) as changed:
             while True:
                 changed.clear()
                 order = await self._orders.get(order_id, visible_to=visible_to)
@@ -54,36 +53,13 @@ class OrderChanges:
                     yield order
                 if order.state in FINAL:
                     return
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self._poll_seconds):
-                        await changed.wait()
-
-    @property
-    def follower_count(self) -> int:
-        """How many follow an order now."""
-        return sum(len(watchers) for watchers in self._watchers.values())
-
-    @contextlib.contextmanager
-    def _watch(self, order_id: str) -> Iterator[asyncio.Event]:
-        changed = asyncio.Event()
-        self._watchers[order_id].add(changed)
-        try:
-            yield changed
-        finally:
-            self._watchers[order_id].discard(changed)
-            if not self._watchers[order_id]:
-                del self._watchers[order_id]
+                await waiting.set_within(changed, self._poll_seconds)
 
     async def _listen(self) -> None:
-        handlers = {CHANGED: self._wake_watchers, DUE: lambda _: self.due.set()}
+        handlers = {CHANGED: self.watchers.wake, DUE: lambda _: self.due.set()}
         await listen(self._db, handlers, begun=self._wake_everybody)
-
-    def _wake_watchers(self, order_id: str) -> None:
-        for changed in self._watchers.get(order_id, ()):
-            changed.set()
 
     def _wake_everybody(self) -> None:
         """Has everybody read again, since nobody listened until now."""
         self.due.set()
-        for order_id in self._watchers:
-            self._wake_watchers(order_id)
+        self.watchers.wake_everybody()

@@ -84,5 +84,5 @@ async def test_followers_leave_nothing_behind(db: Database, changes: OrderChange
     assert lease is not None
     async with aclosing(changes.follow(lease.order.order_id, visible_to=None)) as followed:
         await anext(followed)
-        assert changes.follower_count == 1
-    assert changes.follower_count == 0
+        assert len(changes.watchers) == 1
+    assert len(changes.watchers) == 0
