@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from services.mesh.amount import Amount
 from services.payment.domain.discrepancy import (
     DiscrepancyType,
     Finding,
@@ -38,7 +39,10 @@ def with_provider(
         return None if is_declined else _unknown_here(theirs, followed)
     if theirs.amount not in (None, ours.amount):
         return _about(
-            ours, DiscrepancyType.AMOUNT_DIFFERS, "the sum is another at the provider", theirs
+            ours,
+            DiscrepancyType.AMOUNT_DIFFERS,
+            "the sum is another at the provider",
+            theirs.amount,
         )
     expected = _EXPECTED.get(ours.outcome)
     if expected is not None and isinstance(theirs.outcome, expected):
@@ -48,7 +52,7 @@ def with_provider(
         ours,
         DiscrepancyType.OUTCOME_DIFFERS,
         f"it is {ours.outcome.lower()} here, and {there} at the provider",
-        theirs,
+        theirs.amount,
         repair=Repair.SETTLE if expected is None else None,
     )
 
@@ -73,7 +77,7 @@ def with_order(held: HeldMoney, order: OrderFacts | None) -> Finding | None:
     """Returns what disagrees about a payment and its order; `order` is None if there is none."""
     is_captured = held.state is PaymentState.CAPTURED
     if order is None:
-        return _held(held, DiscrepancyType.ORDER_UNKNOWN, "there is no such order")
+        return _about(held, DiscrepancyType.ORDER_UNKNOWN, "there is no such order")
     if order.is_dead:
         kind = (
             DiscrepancyType.CAPTURED_FOR_DEAD_ORDER
@@ -81,10 +85,10 @@ def with_order(held: HeldMoney, order: OrderFacts | None) -> Finding | None:
             else DiscrepancyType.AUTHORIZED_FOR_DEAD_ORDER
         )
         repair = Repair.REFUND if is_captured else Repair.VOID
-        return _held(held, kind, "the order was undone", order, repair=repair)
+        return _about(held, kind, "the order was undone", order.total, repair=repair)
     if order.total != held.amount:
         told = "the sum of the order is another"
-        return _held(held, DiscrepancyType.AMOUNT_DIFFERS, told, order)
+        return _about(held, DiscrepancyType.AMOUNT_DIFFERS, told, order.total)
     return None
 
 
@@ -106,41 +110,26 @@ def _unknown_here(theirs: ProviderOperation, followed: RecordedOperation | None)
 
 
 def _about(
-    ours: RecordedOperation,
+    ours: RecordedOperation | HeldMoney,
     kind: DiscrepancyType,
-    detail: str,
-    theirs: ProviderOperation | None = None,
+    told: str,
+    other: Amount | None = None,
     *,
     repair: Repair | None = None,
 ) -> Finding:
+    """Returns a finding about what is written down here; `other` is the sum that others say."""
+    if isinstance(ours, RecordedOperation):
+        what, since, key = ours.type.value, ours.begin_time, ours.key
+    else:
+        what, since, key = ours.state.value, ours.update_time, ""
     return Finding(
         type=kind,
-        detail=f"{ours.type}: {detail}",
-        occur_time=ours.begin_time,
+        detail=f"{what}: {told}",
+        occur_time=since,
         payment_id=ours.payment_id,
         order_id=ours.order_id,
-        provider_key=ours.key,
+        provider_key=key,
         recorded=ours.amount,
-        other=theirs.amount if theirs else None,
-        repair=repair,
-    )
-
-
-def _held(
-    held: HeldMoney,
-    kind: DiscrepancyType,
-    detail: str,
-    order: OrderFacts | None = None,
-    *,
-    repair: Repair | None = None,
-) -> Finding:
-    return Finding(
-        type=kind,
-        detail=f"{held.state}: {detail}",
-        occur_time=held.update_time,
-        payment_id=held.payment_id,
-        order_id=held.order_id,
-        recorded=held.amount,
-        other=order.total if order else None,
+        other=other,
         repair=repair,
     )
