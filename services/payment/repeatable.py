@@ -12,24 +12,15 @@ Instead it is repeatable by nature: done again after a crash, it finds what the 
 """
 
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from functools import partial
 from typing import TypeVar
 
 from google.protobuf.message import Message
 
 from services.mesh import audit, failpoints, idempotency, identity
 from services.mesh.database import Database
-from services.mesh.errors import Unavailable
-from services.mesh.idempotency import (
-    Claim,
-    Fresh,
-    IdempotencyKeys,
-    InProgress,
-    Replay,
-    Scope,
-)
+from services.mesh.idempotency import Fresh, IdempotencyKeys, Replay
 from services.mesh.ids import new_id
-from services.mesh.taking import take
 from services.payment.domain import PaymentDeclined
 
 M = TypeVar("M", bound=Message)
@@ -58,44 +49,23 @@ class Repeatable:
         the audit log is to tell of, together with the answer; empty tells nothing.
         """
         scope = idempotency.scope(identity.caller(), method=method, key=key)
-        match await take(self._claim(scope, request), give_back=self._give_up):
-            case Replay() as replay:
-                return replay.response(kind)
-            case InProgress():
-                return (await self._keys.join(scope)).response(kind)
-            case Fresh() as claim:
-                return await self._work(claim, work, audited)
+        attempt = partial(self._work, work=work, audited=audited)
+        answer = await self._keys.attempt(scope, request, attempt, resource=str(new_id()))
+        return answer.response(kind)
 
-    async def _work(self, claim: Fresh, work: Callable[[str], Awaitable[M]], audited: str) -> M:
+    async def _work(
+        self, claim: Fresh, *, work: Callable[[str], Awaitable[Message]], audited: str
+    ) -> Replay:
+        await failpoints.reach("payment.before_work")
         try:
-            await failpoints.reach("payment.before_work")
-            async with self._keys.keeping(claim):
-                response = await work(claim.resource)
-            await failpoints.reach("payment.before_answer")
-            async with self._db.transaction() as conn:
-                await self._keys.record(conn, claim, response)
-                if audited:
-                    await audit.record(conn, resource=audited)
+            response = await work(claim.resource)
         except PaymentDeclined as error:
             async with self._db.transaction() as conn:
-                await self._keys.record(conn, claim, error)
-            raise
-        except BaseException:
-            # Cancellations too. An answer that was recorded all the same stays.
-            await self._release(claim)
-            raise
-        await failpoints.reach("payment.after_answer")
-        return response
-
-    async def _claim(self, scope: Scope, request: Message) -> Claim:
+                return await self._keys.record(conn, claim, error)
+        await failpoints.reach("payment.before_answer")
         async with self._db.transaction() as conn:
-            return await self._keys.claim(conn, scope, request, resource=str(new_id()))
-
-    async def _give_up(self, claim: Claim) -> None:
-        if isinstance(claim, Fresh):
-            await self._release(claim)
-
-    async def _release(self, claim: Fresh) -> None:
-        """Lets the next one begin at once; without a database it has to wait until it lapses."""
-        with suppress(Unavailable):
-            await self._keys.release(claim)
+            answer = await self._keys.record(conn, claim, response)
+            if audited:
+                await audit.record(conn, resource=audited)
+        await failpoints.reach("payment.after_answer")
+        return answer

@@ -8,17 +8,13 @@ A key belongs to one caller and one method. A call that fits in one transaction:
 
     response = await keys.once(scope, request, CreateAddressResponse, effect)   # effect(conn)
 
-A call in several steps commits the claim with its first step, and the answer with its last:
+A call in several steps, or one that reaches outside, stores the answer in its last transaction:
 
-    async with db.transaction() as conn:
-        claim = await keys.claim(conn, scope, request, resource=str(order_id))
-        if isinstance(claim, Fresh) and not claim.resumed:
-            await orders.insert(conn, order_id, ...)
-    match claim:
-        case Replay():     return claim.response(CreateOrderResponse)
-        case InProgress(): return (await keys.join(scope)).response(CreateOrderResponse)
-        case Fresh():      ...             # in `keeping(claim)`, go on with claim.resource; then
-                                           # record or, if it may succeed later, release
+    answer = await keys.attempt(scope, request, work, resource=str(new_id()))   # work(claim)
+    return answer.response(CreateOrderResponse)
+
+`work` goes on with `claim.resource`, the same in every attempt, and ends with `record`. It is
+repeatable by nature: done again after a crash, it finds what the attempt before has done.
 
 When somebody else brings the call to its end, as a worker does after a crash, it stores the answer
 with `answer`, in the transaction of the last step.

@@ -1,9 +1,10 @@
-"""The keys of one service: every query on `idempotency_keys`."""
+"""The keys of one service, and what a call does by its key."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, suppress
 from datetime import timedelta
+from functools import partial
 from typing import TypeVar
 
 from google.protobuf.message import Message
@@ -12,6 +13,7 @@ from services.mesh import backoff, failpoints, room, stored_error
 from services.mesh.database import Connection, Database
 from services.mesh.errors import DomainError
 from services.mesh.fingerprint import fingerprint
+from services.mesh.idempotency import _queries
 from services.mesh.idempotency._claim import (
     Claim,
     Fresh,
@@ -21,6 +23,8 @@ from services.mesh.idempotency._claim import (
     Replay,
     Scope,
 )
+from services.mesh.idempotency._prolonging import prolonged
+from services.mesh.taking import take
 
 M = TypeVar("M", bound=Message)
 
@@ -28,66 +32,8 @@ RETENTION = timedelta(hours=72)
 
 _SOON = timedelta(milliseconds=100)
 _LATER = timedelta(seconds=2)
+_GIVE_UP_SECONDS = 1
 _REAP_SECONDS = 3600
-_REAPED_AT_MOST = 10_000  # well within the time that a statement may take
-
-_CLAIM = """
-    INSERT INTO idempotency_keys AS mine
-        (subject, method, key, fingerprint, resource, lease_until)
-    VALUES ($1, $2, $3, $4, $5, clock_timestamp() + $6)
-    ON CONFLICT (subject, method, key) DO UPDATE
-        SET attempts = mine.attempts + 1, lease_until = excluded.lease_until
-        WHERE mine.response IS NULL AND mine.error IS NULL
-            AND mine.lease_until <= clock_timestamp()
-            AND mine.fingerprint = excluded.fingerprint
-    RETURNING attempts, resource
-"""
-
-_FIND = """
-    SELECT fingerprint, resource, response, error, lease_until - clock_timestamp() AS remaining
-    FROM idempotency_keys
-    WHERE subject = $1 AND method = $2 AND key = $3
-"""
-
-_RECORD = """
-    UPDATE idempotency_keys
-    SET response = $5, error = $6
-    WHERE subject = $1 AND method = $2 AND key = $3 AND attempts = $4
-        AND response IS NULL AND error IS NULL
-    RETURNING true
-"""
-
-_ANSWER = """
-    UPDATE idempotency_keys
-    SET response = $5, error = $6
-    WHERE subject = $1 AND method = $2 AND key = $3 AND resource = $4
-        AND response IS NULL AND error IS NULL
-"""
-
-_PROLONG = """
-    UPDATE idempotency_keys
-    SET lease_until = clock_timestamp() + $5
-    WHERE subject = $1 AND method = $2 AND key = $3 AND attempts = $4
-        AND response IS NULL AND error IS NULL
-    RETURNING true
-"""
-
-_RELEASE = """
-    UPDATE idempotency_keys
-    SET lease_until = clock_timestamp()
-    WHERE subject = $1 AND method = $2 AND key = $3 AND attempts = $4
-        AND response IS NULL AND error IS NULL
-"""
-
-_REAP = f"""
-    DELETE FROM idempotency_keys
-    WHERE ctid = ANY(ARRAY(
-        SELECT ctid FROM idempotency_keys
-        WHERE created_at < now() - $1::interval
-        ORDER BY created_at LIMIT {_REAPED_AT_MOST}
-    ))
-    RETURNING true
-"""  # noqa: S608 - our own number
 
 
 class IdempotencyKeys:
@@ -135,6 +81,35 @@ class IdempotencyKeys:
                     await self.record(conn, claim, response)
                     return response
 
+    async def attempt(
+        self,
+        scope: Scope,
+        request: Message,
+        work: Callable[[Fresh], Awaitable[Replay]],
+        *,
+        resource: str,
+    ) -> Replay:
+        """Returns the answer that `work` has stored, or that of another attempt of the call.
+
+        For work that cannot be one transaction, on `resource` as `claim` has it. The claim is
+        committed first, kept while the work lasts, and given up when it fails or is cut off.
+
+        Raises IdempotencyKeyReused, IdempotencyKeyInUse, Aborted, and what `work` raises.
+        """
+        match await take(self._begin(scope, request, resource), give_back=self._give_up):
+            case Replay() as answer:
+                return answer
+            case InProgress():
+                return await self.join(scope)
+            case Fresh() as claim:
+                try:
+                    async with self.keeping(claim):
+                        return await work(claim)
+                except BaseException:
+                    # Cancellations too. An answer that was stored all the same stays.
+                    await self._give_up(claim)
+                    raise
+
     async def claim(
         self,
         conn: Connection,
@@ -155,7 +130,7 @@ class IdempotencyKeys:
         digest = fingerprint(request, without=(key_field,))
         keys = (scope.subject, scope.method, scope.key)
         while True:
-            begun = await conn.fetchrow(_CLAIM, *keys, digest, resource, self._lease)
+            begun = await conn.fetchrow(_queries.CLAIM, *keys, digest, resource, self._lease)
             if begun is not None:
                 return Fresh(
                     scope=scope,
@@ -177,7 +152,7 @@ class IdempotencyKeys:
         then nothing may commit.
         """
         columns = _columns(answer)
-        if await conn.fetchval(_RECORD, *_key(claim), *columns) is None:
+        if await conn.fetchval(_queries.RECORD, *_key(claim), *columns) is None:
             raise _in_progress(timedelta(0))
         return _replay(*columns)
 
@@ -190,7 +165,7 @@ class IdempotencyKeys:
         attempt that is still at work finds its own answer refused, and this one by `answered`.
         """
         await conn.execute(
-            _ANSWER, scope.subject, scope.method, scope.key, resource, *_columns(answer)
+            _queries.ANSWER, scope.subject, scope.method, scope.key, resource, *_columns(answer)
         )
 
     async def answered(self, scope: Scope) -> Replay | None:
@@ -199,31 +174,18 @@ class IdempotencyKeys:
             found = await self._find(conn, scope)
         return found if isinstance(found, Replay) else None
 
-    @asynccontextmanager
-    async def keeping(self, claim: Fresh) -> AsyncIterator[None]:
+    def keeping(self, claim: Fresh) -> AbstractAsyncContextManager[None]:
         """Prolongs the lease for as long as the block runs, so that it can be short.
 
         A process that dies in the block then keeps its key for one lease, however long the call
         might have taken. A call shorter than a third of the lease costs nothing.
         """
-        loop = asyncio.get_running_loop()
-        prolonging: list[asyncio.Task[None]] = []
-        begin = loop.call_later(
-            self._pause, lambda: prolonging.append(loop.create_task(self._prolong(claim)))
-        )
-        try:
-            yield
-        finally:
-            begin.cancel()
-            for task in prolonging:
-                task.cancel()
-            if prolonging:
-                await asyncio.wait(prolonging)
+        return prolonged(partial(self._prolong, claim), every=self._lease.total_seconds() / 3)
 
     async def release(self, claim: Fresh) -> None:
         """Gives the call up without an answer, so that a repetition goes on at once."""
         async with self._db.connection() as conn:
-            await conn.execute(_RELEASE, *_key(claim))
+            await conn.execute(_queries.RELEASE, *_key(claim))
 
     async def join(self, scope: Scope) -> Replay:
         """Waits for the answer of the attempt that is in progress.
@@ -247,39 +209,40 @@ class IdempotencyKeys:
             pass
         raise _in_progress(found.remaining if isinstance(found, InProgress) else timedelta(0))
 
-    @property
-    def _pause(self) -> float:
-        """How many seconds may pass before a lease is prolonged."""
-        return self._lease.total_seconds() / 3
-
-    async def _prolong(self, claim: Fresh) -> None:
-        """Prolongs the lease until the call is answered or was taken over."""
-        stands = True
-        while stands:
-            # Without a database the lease ends, and the attempt is fenced off if another begins.
-            with suppress(DomainError):
-                async with self._db.connection() as conn:
-                    stands = bool(await conn.fetchval(_PROLONG, *_key(claim), self._lease))
-            await asyncio.sleep(self._pause)
+    async def _prolong(self, claim: Fresh) -> bool:
+        """Returns False once the call is answered, or another attempt has taken over."""
+        async with self._db.connection() as conn:
+            return bool(await conn.fetchval(_queries.PROLONG, *_key(claim), self._lease))
 
     async def run(self) -> None:
         """Forgets old keys every now and then, until cancelled; a worker of the app."""
         await backoff.repeat(self._reap_hourly, despite=(DomainError,), name="old keys")
 
     async def _reap_hourly(self) -> None:
-        while await self.reap() == _REAPED_AT_MOST:
+        while await self.reap() == _queries.REAPED_AT_MOST:
             pass
         await asyncio.sleep(_REAP_SECONDS)
 
     async def reap(self) -> int:
         """Deletes up to 10,000 keys that are older than the retention; returns how many."""
         async with self._db.connection() as conn:
-            return len(await conn.fetch(_REAP, RETENTION))
+            return len(await conn.fetch(_queries.REAP, RETENTION))
+
+    async def _begin(self, scope: Scope, request: Message, resource: str) -> Claim:
+        async with self._db.transaction() as conn:
+            return await self.claim(conn, scope, request, resource=resource)
+
+    async def _give_up(self, claim: Claim) -> None:
+        """Lets a repetition of the call go on at once; if this fails, the claim runs out."""
+        with suppress(DomainError, TimeoutError):
+            async with asyncio.timeout(_GIVE_UP_SECONDS):
+                if isinstance(claim, Fresh):
+                    await self.release(claim)
 
     async def _find(
         self, conn: Connection, scope: Scope, digest: bytes | None = None
     ) -> Replay | InProgress | None:
-        row = await conn.fetchrow(_FIND, scope.subject, scope.method, scope.key)
+        row = await conn.fetchrow(_queries.FIND, scope.subject, scope.method, scope.key)
         if row is None:
             return None
         if digest is not None and row["fingerprint"] != digest:

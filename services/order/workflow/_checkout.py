@@ -4,20 +4,13 @@ import asyncio
 import contextlib
 from contextlib import aclosing
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 from services.mesh import failpoints, room, served_call
 from services.mesh.database import Database
 from services.mesh.errors import DomainError
-from services.mesh.idempotency import (
-    Claim,
-    Fresh,
-    IdempotencyKeyInUse,
-    IdempotencyKeys,
-    InProgress,
-    Replay,
-    Scope,
-)
+from services.mesh.idempotency import Fresh, IdempotencyKeyInUse, IdempotencyKeys, Replay
 from services.mesh.ids import new_id
 from services.mesh.taking import take
 from services.order import convert
@@ -27,8 +20,6 @@ from services.order.store import Lease, LeaseStore, NewOrder, OrderChanges, Orde
 from services.order.workflow import _answers
 from services.order.workflow._saga import Saga
 from souk.order.v1.order_service_pb2 import CreateOrderRequest, CreateOrderResponse
-
-_RELEASE_SECONDS = 1
 
 
 class Checkout:
@@ -66,17 +57,12 @@ class Checkout:
 
         Raises ProductUnavailable, MixedCurrencies and TotalTooLarge, and no order is written down;
         OutOfStock, PaymentDeclined and ReservationExpired, and the order is kept as rejected;
-        IdempotencyKeyReused and CallInProgress.
+        IdempotencyKeyReused and IdempotencyKeyInUse.
         """
         scope = _answers.scope(user_id, request.request_id)
-        match await take(self._claim(scope, request), give_back=self._give_up):
-            case Replay() as replay:
-                return replay.response(CreateOrderResponse)
-            case InProgress():
-                return (await self._keys.join(scope)).response(CreateOrderResponse)
-            case Fresh() as claim:
-                replay = await self._first_answer(claim, request, user_id)
-                return replay.response(CreateOrderResponse)
+        work = partial(self._first_answer, request=request, user_id=user_id)
+        answer = await self._keys.attempt(scope, request, work, resource=str(new_id()))
+        return answer.response(CreateOrderResponse)
 
     async def cancel(self, order_id: UUID, *, visible_to: UUID | None, actor: Actor) -> Order:
         """Begins to undo an order and returns it as far as it is undone in the time of the call.
@@ -90,17 +76,6 @@ class Checkout:
             return order
         return await self._see_through(order_id, await self._acquire(order_id))
 
-    async def _claim(self, scope: Scope, request: CreateOrderRequest) -> Claim:
-        async with self._db.transaction() as conn:
-            return await self._keys.claim(conn, scope, request, resource=str(new_id()))
-
-    async def _give_up(self, claim: Claim) -> None:
-        """Lets a repetition of the call go on at once; if this fails, the claim runs out."""
-        with contextlib.suppress(DomainError, TimeoutError):
-            async with asyncio.timeout(_RELEASE_SECONDS):
-                if isinstance(claim, Fresh):
-                    await self._keys.release(claim)
-
     async def _acquire(self, order_id: UUID) -> Lease | None:
         return await take(self._leases.acquire(order_id), give_back=self._release)
 
@@ -109,23 +84,15 @@ class Checkout:
             await self._leases.release(lease)
 
     async def _first_answer(
-        self, claim: Fresh, request: CreateOrderRequest, user_id: UUID
+        self, claim: Fresh, *, request: CreateOrderRequest, user_id: UUID
     ) -> Replay:
-        """Does what the claim is for, and stores the answer and returns it.
-
-        A call that fails or is cancelled gives the claim up, so that a repetition can go on.
-        """
-        try:
-            async with self._keys.keeping(claim):
-                lease = await self._begin(claim, request, user_id)
-                await failpoints.reach("order.after_place")
-                order = await self._see_through(UUID(claim.resource), lease)
-                await failpoints.reach("order.before_answer")
-                answer = await self._answer(claim, order)
-                await failpoints.reach("order.after_answer")
-        except BaseException:
-            await self._give_up(claim)
-            raise
+        """Does what the claim is for, and stores the answer and returns it."""
+        lease = await self._begin(claim, request, user_id)
+        await failpoints.reach("order.after_place")
+        order = await self._see_through(UUID(claim.resource), lease)
+        await failpoints.reach("order.before_answer")
+        answer = await self._answer(claim, order)
+        await failpoints.reach("order.after_answer")
         return answer
 
     async def _begin(

@@ -248,6 +248,67 @@ async def test_a_lease_is_prolonged_as_long_as_the_work_lasts(
     assert (await begin_fresh(db, keys)).attempt == 2
 
 
+class Work:
+    """Stores its answer once it may go on; `attempts` are those that have begun it."""
+
+    def __init__(self, db: Database, keys: IdempotencyKeys) -> None:
+        self._db = db
+        self._keys = keys
+        self.attempts: list[Fresh] = []
+        self.has_begun = asyncio.Event()
+        self.may_go_on = asyncio.Event()
+        self.may_go_on.set()
+
+    async def run(self, claim: Fresh) -> Replay:
+        """Does the work of an attempt."""
+        self.attempts.append(claim)
+        self.has_begun.set()
+        await self.may_go_on.wait()
+        async with self._db.transaction() as conn:
+            return await self._keys.record(conn, claim, RESPONSE)
+
+
+async def test_an_attempt_answers_its_repetitions(db: Database, keys: IdempotencyKeys) -> None:
+    """The work is begun once, for the calls after it and for those beside it."""
+    work = Work(db, keys)
+    calls = (keys.attempt(SCOPE, REQUEST, work.run, resource=f"order-{n}") for n in range(5))
+    answers = await asyncio.gather(*calls)
+    answers.append(await keys.attempt(SCOPE, REQUEST, work.run, resource="order-7"))
+    assert [each.response(CreateOrderResponse) for each in answers] == [RESPONSE] * 6
+    assert len(work.attempts) == 1
+
+
+async def test_an_attempt_that_fails_is_resumed_at_once(
+    db: Database, keys: IdempotencyKeys
+) -> None:
+    """Nothing of it is stored but what it worked on, which stays the same."""
+
+    async def fail(_: Fresh) -> Replay:
+        raise OutOfStock("none are left")
+
+    with pytest.raises(OutOfStock):
+        await keys.attempt(SCOPE, REQUEST, fail, resource="order-7")
+    work = Work(db, keys)
+    await keys.attempt(SCOPE, REQUEST, work.run, resource="order-8")
+    assert [(each.resource, each.resumed) for each in work.attempts] == [("order-7", True)]
+
+
+async def test_an_attempt_that_is_cut_off_is_resumed_at_once(
+    db: Database, keys: IdempotencyKeys
+) -> None:
+    """The lease of one whose caller has gone away keeps nobody waiting."""
+    work = Work(db, keys)
+    work.may_go_on.clear()
+    cut_off = asyncio.ensure_future(keys.attempt(SCOPE, REQUEST, work.run, resource="order-7"))
+    await work.has_begun.wait()
+    cut_off.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await cut_off
+    work.may_go_on.set()
+    await keys.attempt(SCOPE, REQUEST, work.run, resource="order-8")
+    assert [each.resource for each in work.attempts] == ["order-7"] * 2
+
+
 async def test_a_worker_answers_for_an_attempt_that_died(
     db: Database, keys: IdempotencyKeys
 ) -> None:
