@@ -13,9 +13,9 @@ import structlog
 from gateway.access import FOR_PEOPLE, Admitting
 from gateway.client_address import ClientAddresses, Origin
 from gateway.rates.quotas import Quota, Quotas
+from gateway.refusal import refusal
 from gateway.settings import NAME, GatewaySettings
 from gateway.tokens import People, Unverified
-from gateway.transcoding.errors import StatusError
 from gateway.transcoding.http import HttpRequest
 from gateway.transcoding.terms import Admission
 from gateway.transcoding.transport import Transport
@@ -24,9 +24,6 @@ from services.mesh.access_token import Person
 from services.mesh.errors import DomainError
 from services.mesh.identity import Caller
 from services.mesh.interceptors import policy as policy_interceptor
-from services.mesh.status import status_from_error
-
-_DOMAIN = "gateway.souk"
 
 _log = structlog.get_logger(__name__)
 
@@ -117,7 +114,7 @@ class _PersonAdmission:
             person = self._people.known(request.headers)
         except DomainError as error:
             quota.charge_origin(self._origin_of(request))
-            raise _refusal(error) from None
+            raise refusal(error) from None
         if isinstance(person, Unverified):
             return False
         quota.charge_origin(self._origin_of(request))
@@ -132,7 +129,7 @@ class _PersonAdmission:
         try:
             person = await self._people.verified(request.headers)
         except DomainError as error:
-            raise _refusal(error) from None
+            raise refusal(error) from None
         self._check_person(person)
         if person is not None:
             await self._quota.ask_for_user(person.subject)
@@ -141,11 +138,7 @@ class _PersonAdmission:
         try:
             self._check(_caller(person))
         except DomainError as error:
-            raise _refusal(error) from None
-
-
-def _refusal(error: DomainError) -> StatusError:
-    return StatusError(status_from_error(error, _DOMAIN))
+            raise refusal(error) from None
 
 
 def _caller(person: Person | None) -> Caller:

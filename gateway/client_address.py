@@ -18,6 +18,7 @@ from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
 from gateway.transcoding.http import Answer, Handler, HttpRequest, header
+from services.mesh import client_address
 
 ForwardedField = Literal["x-forwarded-for", "forwarded"]
 
@@ -30,8 +31,7 @@ _for = re.compile(r'(?:^|;)\s*for=(?:"([^"]*)"|([^;"\s]*))\s*(?:;|$)', re.IGNORE
 _with_port = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::\d+)?|([\d.]+)(?::\d+)?").fullmatch
 
 
-_FIELD: Final = b"x-souk-client-address"
-"""What services read (`services.mesh.client_address`)."""
+_FIELD: Final = client_address.KEY.encode()
 _PARTNER_FIELD: Final = b"x-souk-partner"
 _MOST_NAME: Final = 128
 

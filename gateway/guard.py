@@ -12,20 +12,26 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import Final
 
-from google.rpc import code_pb2, error_details_pb2, status_pb2
+from google.rpc import code_pb2
 from prometheus_client import Counter
 
 from gateway.precedence import Precedence
+from gateway.refusal import refusal
 from gateway.transcoding.errors import StatusError, code_name
 from gateway.transcoding.transport import Call, Messages, Reply, ReplyStream, Transport
-from services.mesh.circuit_breaker import CircuitBreaker
-from services.mesh.concurrency_limit import ConcurrencyLimit, UsualTime, come_back_seconds
+from services.mesh.circuit_breaker import CircuitBreaker, CircuitOpen
+from services.mesh.concurrency_limit import (
+    ConcurrencyLimit,
+    Overloaded,
+    UsualTime,
+    come_back_seconds,
+)
+from services.mesh.errors import DomainError
 from souk.mesh.v1.policy_pb2 import Priority
-
-_DOMAIN: Final = "gateway.souk"
 
 _REFUSED: Final = Counter(
     "gateway_calls_refused", "Calls that were not made.", ("service", "reason")
@@ -63,12 +69,8 @@ class GuardedTransport:
         """Makes a call. Raises StatusError at once if it may not be made."""
         method = self._admitted(call)
         if not self._breaker.allows():
-            raise self._refusal(
-                code_pb2.UNAVAILABLE,
-                "CIRCUIT_OPEN",
-                "the service has not answered for a while",
-                self._breaker.seconds_left(),
-            )
+            seconds = self._breaker.seconds_left()
+            raise self._refusal(CircuitOpen, "the service has not answered for a while", seconds)
         try:
             reply = self._transport.unary(call, request)
         except StatusError as error:
@@ -97,12 +99,7 @@ class GuardedTransport:
         if not has_room:
             self._precedence.ended(method.priority, method.usual, 0, is_refused=True)
         if not (has_room and self._precedence.admits(method.priority)):
-            raise self._refusal(
-                code_pb2.RESOURCE_EXHAUSTED,
-                "OVERLOADED",
-                "too much to do now",
-                come_back_seconds(),
-            )
+            raise self._refusal(Overloaded, "too much to do now", come_back_seconds())
         return method
 
     def _ended(self, method: _Method, begin: float, reply: asyncio.Future[Reply]) -> None:
@@ -116,14 +113,9 @@ class GuardedTransport:
         self._precedence.ended(method.priority, method.usual, seconds, is_refused=is_refused)
         self._breaker.ended(code_name(code), seconds)
 
-    def _refusal(self, code: int, reason: str, message: str, seconds: float) -> StatusError:
-        _REFUSED.labels(self._service, reason).inc()
-        status = status_pb2.Status(code=code, message=message)
-        status.details.add().Pack(error_details_pb2.ErrorInfo(reason=reason, domain=_DOMAIN))
-        retry = error_details_pb2.RetryInfo()
-        retry.retry_delay.FromMilliseconds(round(seconds * 1000))
-        status.details.add().Pack(retry)
-        return StatusError(status)
+    def _refusal(self, kind: type[DomainError], message: str, seconds: float) -> StatusError:
+        _REFUSED.labels(self._service, kind.reason).inc()
+        return refusal(kind(message, retry_after=timedelta(seconds=seconds)))
 
 
 Guard = Callable[[str, Transport], Transport]

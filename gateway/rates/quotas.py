@@ -8,24 +8,37 @@ processes after; without an answer of Redis they go on by what this process has 
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from google.rpc import code_pb2, error_details_pb2, status_pb2
 from prometheus_client import Counter
 
 from gateway.client_address import Origin
 from gateway.rates.meter import BUCKET_SECONDS, Meter, NotShared
-from gateway.transcoding.errors import Headers, StatusError
+from gateway.refusal import refusal
+from gateway.transcoding.errors import Headers
+from services.mesh.errors import ResourceExhausted, Unavailable
 from services.mesh.rates import rate_limit
 from souk.mesh.v1.policy_pb2 import RateClass
 
 if TYPE_CHECKING:
     from gateway.rates.sharing import Sharing
 
-_DOMAIN: Final = "gateway.souk"
 _COME_BACK_SECONDS: Final = 1.0
 
 _REFUSED: Final = Counter("gateway_rate_refused", "Calls above the rates.", ("rate", "by"))
+
+
+class RateLimited(ResourceExhausted):
+    """The address, the partner or the user has no call of the rate left."""
+
+    reason = "RATE_LIMITED"
+
+
+class RateUnknown(Unavailable):
+    """How many calls are left can't be told, and must be known."""
+
+    reason = "RATE_UNKNOWN"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,12 +84,8 @@ class Quota:
         try:
             wait = await self.sharing.take(meter, who)
         except NotShared:
-            raise _error(
-                code_pb2.UNAVAILABLE,
-                "whether this may be done can't be told now",
-                error_details_pb2.ErrorInfo(reason="RATE_UNKNOWN", domain=_DOMAIN),
-                _COME_BACK_SECONDS,
-            ) from None
+            told = "whether this may be done can't be told now"
+            raise refusal(RateUnknown(told, retry_after=_retry_after(_COME_BACK_SECONDS))) from None
         self._allow(meter, wait)
 
     def _allow(self, meter: Meter, wait_seconds: float) -> None:
@@ -84,15 +93,13 @@ class Quota:
             return
         by = meter.name.partition(":")[2]
         _REFUSED.labels(self.rate, by).inc()
-        info = error_details_pb2.ErrorInfo(reason="RATE_LIMITED", domain=_DOMAIN)
-        info.metadata.update(rate=self.rate, by=by)
-        raise _error(
-            code_pb2.RESOURCE_EXHAUSTED,
+        error = RateLimited(
             f"this {by} has made too many calls of the rate {self.rate}",
-            info,
-            wait_seconds,
-            headers=_rate_limit(meter, wait_seconds),
+            retry_after=_retry_after(wait_seconds),
+            rate=self.rate,
+            by=by,
         )
+        raise refusal(error, headers=_rate_limit(meter, wait_seconds))
 
 
 class Quotas:
@@ -127,6 +134,11 @@ class Quotas:
         return meter
 
 
+def _retry_after(seconds: float) -> timedelta:
+    """Gives a time that is surely over by then: not a moment before."""
+    return timedelta(seconds=seconds, milliseconds=1)
+
+
 def _rate_limit(meter: Meter, wait_seconds: float) -> Headers:
     """Gives the fields of draft-ietf-httpapi-ratelimit-headers: the policy, and what is left."""
     name = meter.name.encode()
@@ -134,18 +146,3 @@ def _rate_limit(meter: Meter, wait_seconds: float) -> Headers:
         (b"ratelimit-policy", b'"%b";q=%d;w=%d' % (name, meter.per_minute, BUCKET_SECONDS)),
         (b"ratelimit", b'"%b";r=0;t=%d' % (name, -(-wait_seconds // 1))),
     ]
-
-
-def _error(
-    code: int,
-    message: str,
-    info: error_details_pb2.ErrorInfo,
-    wait_seconds: float,
-    headers: Headers = [],  # noqa: B006  # never changed
-) -> StatusError:
-    status = status_pb2.Status(code=code, message=message)
-    status.details.add().Pack(info)
-    retry = error_details_pb2.RetryInfo()
-    retry.retry_delay.FromMilliseconds(round(wait_seconds * 1000) + 1)
-    status.details.add().Pack(retry)
-    return StatusError(status, headers=headers)

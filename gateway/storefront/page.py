@@ -19,6 +19,7 @@ import structlog
 
 from services.mesh import client_address
 from services.mesh.errors import DeadlineExceeded
+from services.mesh.status import DETAILS_KEY
 from souk.storefront.v1 import storefront_service_pb2 as pb
 
 T = TypeVar("T")
@@ -27,7 +28,8 @@ _log = structlog.get_logger(__name__)
 
 # What is left of the page's own time for putting the answer together and sending it.
 _RESERVE_SECONDS = 0.1
-_DETAILS = "grpc-status-details-bin"
+# For who bounds a call by nothing.
+_SECONDS = 2.0
 
 
 class Page:
@@ -36,7 +38,8 @@ class Page:
     def __init__(self, context: Any) -> None:
         remaining: float | None = context.time_remaining()
         self._context = context
-        self._seconds = max(0.0, (remaining or 2.0) - _RESERVE_SECONDS)
+        seconds = _SECONDS if remaining is None else remaining
+        self._seconds = max(0.0, seconds - _RESERVE_SECONDS)
         self._tasks = asyncio.TaskGroup()
         self._failed: set[pb.Part.ValueType] = set()
         self.metadata = _caller_metadata(context)
@@ -87,7 +90,7 @@ class Page:
     async def _relay(self, group: BaseExceptionGroup[grpc.aio.AioRpcError]) -> None:
         """End the call with the status of the first error in `group`."""
         error = _first(group)
-        details = [(key, value) for key, value in error.trailing_metadata() if key == _DETAILS]
+        details = [(key, value) for key, value in error.trailing_metadata() if key == DETAILS_KEY]
         await self._context.abort(error.code(), error.details() or "", tuple(details))
 
 

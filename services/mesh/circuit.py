@@ -7,17 +7,10 @@ import grpc
 import grpc.aio
 from prometheus_client import Gauge
 
-from services.mesh.circuit_breaker import CircuitBreaker
-from services.mesh.errors import Unavailable
+from services.mesh.circuit_breaker import CircuitBreaker, CircuitOpen
 from services.mesh.status import DETAILS_KEY, status_from_error
 
 _OPEN: Final = Gauge("souk_circuit_open", "Whether calls to a service are held back.", ("service",))
-
-
-class CircuitOpen(Unavailable):
-    """Calls to a service are held back, as it has not answered for a while."""
-
-    reason = "CIRCUIT_OPEN"
 
 
 class Circuit:

@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from services.mesh.errors import Unavailable
+
 _WINDOW_SECONDS: Final = 5.0
 _FAILURES: Final = 10
 _SHARE: Final = 0.5
@@ -19,6 +21,12 @@ _SHARE: Final = 0.5
 _FAIR_SECONDS: Final = 0.25
 _FIRST_OPEN_SECONDS: Final = 0.5
 _LONGEST_OPEN_SECONDS: Final = 2.0
+
+
+class CircuitOpen(Unavailable):
+    """Calls to a service are held back, as it has not answered for a while."""
+
+    reason = "CIRCUIT_OPEN"
 
 
 class CircuitBreaker:

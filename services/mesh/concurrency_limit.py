@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from services.mesh.errors import ResourceExhausted
 from souk.mesh.v1.policy_pb2 import Priority
 
 _WINDOW_SECONDS: Final = 0.1
@@ -41,6 +42,12 @@ _SHARES: Final = {
 
 # Spread, so that those who were refused together do not come back together.
 _COME_BACK_SECONDS: Final = (0.1, 0.5)
+
+
+class Overloaded(ResourceExhausted):
+    """The process has as much to do as it can do in time."""
+
+    reason = "OVERLOADED"
 
 
 def come_back_seconds() -> float:

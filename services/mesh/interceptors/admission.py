@@ -13,8 +13,12 @@ from typing import Any, Final
 from prometheus_client import Counter, Gauge
 
 from services.mesh import served_call
-from services.mesh.concurrency_limit import ConcurrencyLimit, UsualTime, come_back_seconds
-from services.mesh.errors import ResourceExhausted
+from services.mesh.concurrency_limit import (
+    ConcurrencyLimit,
+    Overloaded,
+    UsualTime,
+    come_back_seconds,
+)
 from services.mesh.interceptors import Context, Handler, Interceptor
 from services.mesh.policy import Method
 from services.mesh.room import Room
@@ -23,12 +27,6 @@ _SHED: Final = Counter(
     "souk_calls_shed", "Calls refused for want of room.", ("grpc_service", "grpc_method")
 )
 _LIMIT: Final = Gauge("souk_concurrency_limit", "Calls that may be served at once now.")
-
-
-class Overloaded(ResourceExhausted):
-    """The process has as much to do as it can do in time."""
-
-    reason = "OVERLOADED"
 
 
 def admission(limit: ConcurrencyLimit) -> Interceptor:
