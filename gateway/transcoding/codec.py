@@ -93,10 +93,6 @@ class Codec:
         except (ValueError, TypeError, OverflowError, RecursionError) as error:
             raise NotConvertible(str(error)) from error
 
-    def knows(self, full_name: str) -> bool:
-        """Says whether messages of this type can be converted."""
-        return self._registry.message(full_name) is not None
-
     def _type(self, full_name: str) -> type[Message[Any]]:
         found = self._types.get(full_name)
         if found is None:

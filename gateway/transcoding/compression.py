@@ -44,7 +44,6 @@ class Inflater:
     def __init__(self, headers: Headers) -> None:
         """Raises StatusError for a coding that is not known."""
         coding = (header(headers, b"content-encoding") or _IDENTITY).strip().lower()
-        self._coding = coding
         self._decoder = None if coding == _IDENTITY else content_coding.decoder(coding)
         if self._decoder is None and coding != _IDENTITY:
             raise _unsupported(coding)

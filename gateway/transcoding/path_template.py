@@ -45,11 +45,6 @@ class Variable:
     end: int | None
     """The segment after the last it captures; None when it captures the rest."""
 
-    @property
-    def is_multi_segment(self) -> bool:
-        """Says whether more than one segment can be captured, which are then decoded less."""
-        return self.end is None or self.end - self.start > 1
-
     def value(self, segments: Sequence[str], decoding: Decoding) -> str:
         """Decodes what the variable captures from the segments of a matching path.
 

@@ -4,7 +4,6 @@ Amount(currency="EUR", minor=1999)      19.99 EUR
 Amount(currency="JPY", minor=1999)      1999 JPY
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from services.mesh.currencies import MINOR_UNITS
@@ -58,14 +57,3 @@ class Amount:
     def _must_match(self, other: "Amount") -> None:
         if self.currency != other.currency:
             raise MixedCurrencies("amounts of different currencies cannot be combined")
-
-
-def total(amounts: Iterable[Amount]) -> Amount:
-    """Returns the sum of one or more amounts of one currency.
-
-    Raises as `Amount` does; ValueError for no amounts, which have no currency.
-    """
-    first, *rest = amounts
-    for amount in rest:
-        first += amount
-    return first

@@ -46,11 +46,6 @@ _RETIRED_SECONDS = 30.0
 _READY_SECONDS = 10.0
 
 
-def remote_error(error: grpc.aio.AioRpcError) -> RemoteError:
-    """Return what another service answered, with its google.rpc details."""
-    return error_from_call(error)
-
-
 async def answers(call: Any) -> AsyncGenerator[Any, None]:
     """Yield what a stream answers; its call has ended when this is left.
 
@@ -61,7 +56,7 @@ async def answers(call: Any) -> AsyncGenerator[Any, None]:
         async for each in call:
             yield each
     except grpc.aio.AioRpcError as error:
-        raise remote_error(error) from error
+        raise error_from_call(error) from error
     except asyncio.CancelledError:
         task = asyncio.current_task()
         if task is None or task.cancelling():

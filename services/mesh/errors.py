@@ -149,7 +149,7 @@ class RemoteError(Exception):
     """What another service answered instead of a response.
 
     `code` is the name of the status code; `reason`, `metadata`, `violations` and `retry_after` come
-    from its google.rpc details and are empty where it gave none. Made by `clients.remote_error`.
+    from its google.rpc details and are empty where it gave none. Made by `status.error_from_call`.
     """
 
     def __init__(

@@ -6,7 +6,8 @@ from uuid import UUID
 
 import grpc.aio
 
-from services.mesh.clients import answers, remote_error
+from services.mesh.clients import answers
+from services.mesh.status import error_from_call
 from souk.mesh.v1.event_pb2 import Event
 from souk.order.v1 import order_service_pb2, order_service_pb2_grpc
 from souk.user.v1 import user_service_pb2, user_service_pb2_grpc
@@ -26,7 +27,7 @@ class Users:
         try:
             response = await self._users.GetUser(request)
         except grpc.aio.AioRpcError as error:
-            raise remote_error(error) from error
+            raise error_from_call(error) from error
         return response.user.email
 
 

@@ -122,14 +122,14 @@ class Stock:
     async def commit(self, order: Order) -> None:
         """Make the order's stock its own. Raises Refused or Unanswered."""
         request = stock_service_pb2.CommitReservationRequest(
-            order_id=str(order.order_id), product_ids=_product_ids(order)
+            order_id=str(order.order_id), product_ids=map(str, order.product_ids)
         )
         await _effect(self._stock.CommitReservation, request, _STOCK_REFUSALS)
 
     async def release(self, order: Order) -> None:
         """Put the order's stock back, and refuse to hold any for it later. Raises Unanswered."""
         request = stock_service_pb2.ReleaseReservationRequest(
-            order_id=str(order.order_id), product_ids=_product_ids(order)
+            order_id=str(order.order_id), product_ids=map(str, order.product_ids)
         )
         await _effect(self._stock.ReleaseReservation, request, {})
 
@@ -242,7 +242,3 @@ def _line(product: product_pb2.Product, quantities: Mapping[UUID, int]) -> Line:
 
 def _unavailable(product_id: str) -> ProductUnavailable:
     return ProductUnavailable("a product can't be bought", product_id=product_id)
-
-
-def _product_ids(order: Order) -> list[str]:
-    return [str(line.product_id) for line in order.lines]

@@ -4,9 +4,9 @@ from uuid import UUID
 
 import grpc.aio
 
-from services.mesh.clients import remote_error
 from services.mesh.errors import Unavailable
 from services.mesh.money import amount_from_money
+from services.mesh.status import error_from_call
 from services.payment.domain import OrderFacts
 from souk.order.v1 import order_pb2, order_service_pb2, order_service_pb2_grpc
 
@@ -32,7 +32,7 @@ class Orders:
         try:
             order = (await self._orders.GetOrder(request)).order
         except grpc.aio.AioRpcError as error:
-            remote = remote_error(error)
+            remote = error_from_call(error)
             if remote.reason == "ORDER_NOT_FOUND":
                 return None
             raise Unavailable("the order service can't be asked now") from remote

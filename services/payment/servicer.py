@@ -114,7 +114,7 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
         """Return a payment."""
         payment_id = parse_id(request.payment_id, field="payment_id")
         payment = await self._store.get(
-            payment_id, owner=ownership.visible_to(_METHODS["GetPayment"])
+            payment_id, visible_to=ownership.visible_to(_METHODS["GetPayment"])
         )
         return pb.GetPaymentResponse(payment=convert.payment_to_proto(payment))
 
@@ -126,7 +126,7 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
             page_token.decode(request.page_token, bound_to=page_token.binding(request))
         order_id = parse_id(request.order_id, field="order_id")
         payment = await self._store.of_order(
-            order_id, owner=ownership.visible_to(_METHODS["ListPayments"])
+            order_id, visible_to=ownership.visible_to(_METHODS["ListPayments"])
         )
         found = [] if payment is None else [convert.payment_to_proto(payment)]
         return pb.ListPaymentsResponse(payments=found)

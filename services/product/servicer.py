@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
-from services.mesh import field_mask, page_token
+from services.mesh import field_mask, page_token, paging
 from services.mesh.errors import FailedPrecondition, InvalidArgument
 from services.mesh.ids import parse_id
 from services.product import convert
@@ -15,7 +15,6 @@ from services.product.store import ProductStore
 from souk.product.v1 import product_pb2, product_service_pb2_grpc
 from souk.product.v1 import product_service_pb2 as pb
 
-_PAGE_SIZE = 25
 _MOST_FAILURES = 100
 
 
@@ -60,7 +59,7 @@ class ProductServicer(product_service_pb2_grpc.ProductServiceServicer):
         products, end = await self._products.page(
             listing,
             after=convert.cursor_from_token(request.page_token, listing, bound_to=bound_to),
-            size=request.page_size or _PAGE_SIZE,
+            size=request.page_size or paging.DEFAULT_SIZE,
         )
         return pb.ListProductsResponse(
             products=[convert.product_to_proto(product) for product in products],

@@ -137,18 +137,18 @@ class PaymentStore:
                 await self._update(conn, payment, changed)
         return changed
 
-    async def get(self, payment_id: UUID, *, owner: UUID | None = None) -> Payment:
-        """Returns a payment: of `owner` only, if one is given. Raises PaymentNotFound."""
+    async def get(self, payment_id: UUID, *, visible_to: UUID | None = None) -> Payment:
+        """Returns a payment: of `visible_to` only, if one is given. Raises PaymentNotFound."""
         async with self._db.connection() as conn:
-            payment, _ = await _load(conn, _LOAD_OWN_PAYMENT, payment_id, owner)
+            payment, _ = await _load(conn, _LOAD_OWN_PAYMENT, payment_id, visible_to)
         if payment is None:
             raise _not_found()
         return payment
 
-    async def of_order(self, order_id: UUID, *, owner: UUID | None) -> Payment | None:
-        """Returns the payment of an order: of `owner` only, if one is given."""
+    async def of_order(self, order_id: UUID, *, visible_to: UUID | None) -> Payment | None:
+        """Returns the payment of an order: of `visible_to` only, if one is given."""
         async with self._db.connection() as conn:
-            payment, _ = await _load(conn, _LOAD_OWN_ORDER, order_id, owner)
+            payment, _ = await _load(conn, _LOAD_OWN_ORDER, order_id, visible_to)
         return payment
 
     async def _insert(self, conn: Connection, payment: Payment) -> bool:

@@ -11,7 +11,7 @@ import grpc.aio
 import pytest
 from prometheus_client import REGISTRY
 
-from services.mesh import clients, served_call
+from services.mesh import served_call, status
 from services.mesh.errors import DeadlineExceeded, NotFound, Unavailable
 from tests import echo_server
 from tests.echo import EchoRequest, EchoStub
@@ -114,7 +114,7 @@ async def test_the_server_keeps_the_deadline_itself(folder: Path, given: float |
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await EchoStub(channel).WriteOnce(EchoRequest(text="hang"), timeout=given)
         seconds = time.monotonic() - begin
-    error = clients.remote_error(caught.value)
+    error = status.error_from_call(caught.value)
     assert ("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED") == (error.code, error.reason)
     assert 0.2 < seconds < 2
     assert backend.was_cancelled.is_set()

@@ -12,7 +12,7 @@ import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from services.mesh import clients
+from services.mesh import status
 from services.mesh.server import Listening
 from tests import echo_server
 from tests.conftest import Eventually
@@ -109,7 +109,7 @@ async def test_an_open_stream_is_ended_by_the_drain(folder: Path) -> None:
         await asyncio.wait_for(server.drain(), 5)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await call.read()
-    error = clients.remote_error(caught.value)
+    error = status.error_from_call(caught.value)
     assert ("UNAVAILABLE", "DRAINING") == (error.code, error.reason)
 
 

@@ -10,7 +10,7 @@ import grpc
 import grpc.aio
 import pytest
 
-from services.mesh import clients, room, served_call
+from services.mesh import room, served_call, status
 from services.mesh.errors import RemoteError
 from tests import echo_server
 from tests.echo import EchoRequest
@@ -64,7 +64,7 @@ async def refusal(call: Awaitable[Any]) -> RemoteError | None:
     try:
         await call
     except grpc.aio.AioRpcError as error:
-        return clients.remote_error(error)
+        return status.error_from_call(error)
     return None
 
 

@@ -13,7 +13,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 
-from services.mesh import clients, server
+from services.mesh import clients, server, status
 from services.mesh.address import CannotListen
 from services.mesh.app import App
 from services.mesh.errors import NotFound, RemoteError
@@ -48,7 +48,7 @@ async def refusal(call: Any) -> RemoteError:
     """Return how a call is refused."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call
-    return clients.remote_error(caught.value)
+    return status.error_from_call(caught.value)
 
 
 async def health(address: str, service: str = "") -> int:
@@ -286,7 +286,7 @@ async def test_a_stream_tells_its_error_after_its_messages(folder: Path) -> None
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             async for answer in stub.Watch(EchoRequest(text="w")):
                 received.append(answer.text)  # noqa: PERF401  # what comes before the error counts
-    error = clients.remote_error(caught.value)
+    error = status.error_from_call(caught.value)
     assert (["w"], "NOT_FOUND", {"order_id": "7"}) == (received, error.code, error.metadata)
 
 

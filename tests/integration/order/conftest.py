@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from google.protobuf.any_pb2 import Any as AnyMessage
 
 from services.local import ports
-from services.mesh import clients, migrate, run
+from services.mesh import migrate, run, status
 from services.mesh.errors import RemoteError
 from services.mesh.ids import new_id
 from services.mesh.settings import Secret
@@ -155,7 +155,7 @@ async def refusal(call: Awaitable[Any]) -> RemoteError:
     """Returns the error that a call is answered with."""
     with pytest.raises(grpc.aio.AioRpcError) as raised:
         await call
-    return clients.remote_error(raised.value)
+    return status.error_from_call(raised.value)
 
 
 def create_order(

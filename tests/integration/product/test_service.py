@@ -11,9 +11,9 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.type.money_pb2 import Money
 
-from services.mesh.clients import remote_error
 from services.mesh.errors import RemoteError
 from services.mesh.ids import new_id
+from services.mesh.status import error_from_call
 from souk.product.v1 import product_pb2, stock_service_pb2
 from souk.product.v1 import product_service_pb2 as pb
 
@@ -46,7 +46,7 @@ async def refusal(call: Any) -> RemoteError:
     """Return the error that the call ends with."""
     with pytest.raises(grpc.aio.AioRpcError) as raised:
         await call
-    return remote_error(raised.value)
+    return error_from_call(raised.value)
 
 
 async def test_a_product_is_created_read_changed_and_archived(service: Service):
