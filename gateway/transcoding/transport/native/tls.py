@@ -2,6 +2,10 @@
 
 import os
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from tempfile import NamedTemporaryFile
+from typing import IO
 
 
 def client_context(ca: bytes, certificate: bytes = b"", key: bytes = b"") -> ssl.SSLContext:
@@ -15,9 +19,19 @@ def client_context(ca: bytes, certificate: bytes = b"", key: bytes = b"") -> ssl
     context.load_verify_locations(cadata=ca.decode())
     if certificate:
         # Python loads a pair from files alone, and those it was read from may have changed since.
-        # This one is in memory, and nobody else's.
-        with os.fdopen(os.memfd_create("pair"), "wb") as file:
+        with _private_file() as (file, path):
             file.write(key + b"\n" + certificate)
             file.flush()
-            context.load_cert_chain(f"/proc/self/fd/{file.fileno()}")
+            context.load_cert_chain(path)
     return context
+
+
+@contextmanager
+def _private_file() -> Iterator[tuple[IO[bytes], str]]:
+    """Lends a file that nobody else may read, and its path; in memory where the system has such."""
+    if hasattr(os, "memfd_create"):
+        with os.fdopen(os.memfd_create("pair"), "wb") as file:
+            yield file, f"/proc/self/fd/{file.fileno()}"
+    else:
+        with NamedTemporaryFile() as named:
+            yield named, named.name
