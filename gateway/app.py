@@ -95,7 +95,7 @@ async def _beside(
     if not has_storefront and environment.metrics_listen is None:
         yield None
         return
-    # Only now: with these come Prometheus' client and gRPC's own library.
+    # Only now: most gateways serve neither, and with the storefront comes gRPC's own library.
     from services.mesh import certificate_metrics, metrics  # noqa: PLC0415
 
     metrics.publish(requests.collect)

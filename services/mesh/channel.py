@@ -155,8 +155,6 @@ class _MultiCallable:
         self._connection: grpc.aio.Channel | None = None
         self._on_connection: Any = None
         self._deadline = _deadline_of(path)
-        service, _, name = path.removeprefix("/").partition("/")
-        self._metrics = metrics.client_calls(_KINDS[arity], service, name)
 
     def _begin(
         self,
@@ -199,6 +197,11 @@ class _MultiCallable:
 class _UnaryResponse(_MultiCallable):
     """An RPC that is answered by one message."""
 
+    def __init__(self, channel: MeshChannel, arity: str, path: str, *arguments: Any) -> None:
+        super().__init__(channel, arity, path, *arguments)
+        service, _, name = path.removeprefix("/").partition("/")
+        self._metrics = metrics.client_calls(_KINDS[arity], service, name)
+
     async def __call__(
         self,
         request: Any,
@@ -232,7 +235,7 @@ class _UnaryResponse(_MultiCallable):
 
 
 class _StreamResponse(_MultiCallable):
-    """An RPC that is answered by a stream; its span is the served call's."""
+    """An RPC that is answered by a stream: not counted, and its span is the served call's."""
 
     def __call__(
         self,

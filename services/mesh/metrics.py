@@ -3,7 +3,7 @@
     grpc_server_handled_total     grpc_type, grpc_service, grpc_method, grpc_code
     grpc_server_handling_seconds  histogram
     grpc_server_in_flight         calls being served now, by all methods
-    grpc_client_handled_total     calls to other services, with grpc_code
+    grpc_client_handled_total     calls to other services that one message answers, with grpc_code
     grpc_client_handling_seconds  histogram
 
 The names are those of the gRPC Go middleware; `grpc_code` is its CamelCase, like `NotFound`.
