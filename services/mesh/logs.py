@@ -166,7 +166,7 @@ class _Json:
         }
         if line.get("exc_info"):
             structlog.processors.format_exc_info(logger, level, line)
-        return _dumps(line)
+        return orjson.dumps(line, _shown, _OPTIONS)
 
     def call_log(self, rpc: str, lines: "_Lines") -> CallLog:
         """Return what writes the line of each call of one RPC."""
@@ -214,10 +214,6 @@ def _console(name: str) -> Callable[[Any, str, _Event], bytes]:
         return f"{paint(logger, level, line)}\n".encode()
 
     return render
-
-
-def _dumps(line: dict[str, Any]) -> bytes:
-    return orjson.dumps(line, _shown, _OPTIONS)
 
 
 def _shown(value: object) -> str:

@@ -59,9 +59,9 @@ class OrderServicer(order_service_pb2_grpc.OrderServiceServicer):
     ) -> pb.ListOrdersResponse:
         """Return a page of orders, the newest first."""
         page = paging.read(request, cursor=Cursor.from_text)
-        owner = request.user_id and ids.parse_id(request.user_id, field="user_id")
+        asked_for = ids.parse_id(request.user_id, field="user_id") if request.user_id else None
         orders = await self._orders.page(
-            visible_to=_visible_to("ListOrders") or owner or None,
+            visible_to=_visible_to("ListOrders") or asked_for,
             states=convert.states_from_proto(request.states),
             after=page.cursor,
             size=page.limit,

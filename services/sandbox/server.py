@@ -29,6 +29,7 @@ from typing import Any
 
 import aiohttp
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from services.mesh import watched_files
 from services.mesh.settings import Secret, secrets_of
@@ -161,7 +162,7 @@ async def _posting_events(settings: Settings) -> AsyncIterator[Webhook | None]:
             posting.cancel()
 
 
-def _guard(api_key: Secret) -> Any:
+def _guard(api_key: Secret) -> Middleware:
     """Returns the middleware that asks for the API key and turns failures into answers."""
 
     @web.middleware
