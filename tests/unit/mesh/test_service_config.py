@@ -13,7 +13,7 @@ def by_method(*, timeouts: bool = True) -> dict[str, dict[str, object]]:
 def test_only_repeatable_rpcs_are_retried() -> None:
     """An RPC that is neither idempotent nor free of side effects is never retried."""
     retried = {name for name, config in by_method().items() if "retryPolicy" in config}
-    assert retried == {"Public", "SignedIn", "Write", "Watch"}
+    assert retried == {"Public", "SignedIn", "Write", "Watch", "WatchSignedIn"}
 
 
 def test_deadlines_are_the_contracts() -> None:
