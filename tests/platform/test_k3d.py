@@ -10,19 +10,42 @@ import jsonschema
 import pytest
 import yaml
 
-from tests.platform.charts import LOCAL, layer_of
+from tests.platform.charts import CHARTS, LOCAL, layer_of
 from tests.platform.objects import Objects, environment
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS = Path(__file__).parent / "schemas"
+CLUSTER = yaml.safe_load((ROOT / "k3d/cluster.yaml").read_text(encoding="utf-8"))
 MANIFESTS = sorted((ROOT / "k3d").glob("*/*.yaml"))
 
 
 def test_the_cluster_file_fits_its_schema():
     """k3d would refuse a misspelt option only when somebody runs it."""
     schema = json.loads((SCHEMAS / "k3d/schema.json").read_text(encoding="utf-8"))
-    cluster = yaml.safe_load((ROOT / "k3d/cluster.yaml").read_text(encoding="utf-8"))
-    jsonschema.validate(cluster, schema)
+    jsonschema.validate(CLUSTER, schema)
+
+
+def test_only_this_machine_reaches_it():
+    """Kong's port and the registry's are on loopback."""
+    ports = [each["port"] for each in CLUSTER["ports"]]
+    registry = CLUSTER["registries"]["create"]
+    assert {"127.0.0.1"} == {registry["host"], *(port.split(":")[0] for port in ports)}
+
+
+def test_images_are_pulled_from_the_registry_they_are_pushed_to():
+    """Nodes know it by the name that the cluster's file gives it, this machine by its port."""
+    registry = CLUSTER["registries"]["create"]
+    script = (ROOT / "k3d/up").read_text(encoding="utf-8")
+    layers = [
+        yaml.safe_load((ROOT / "charts" / chart / "values-local.yaml").read_text())
+        for chart in CHARTS
+    ]
+    pulled = {
+        *(layer["image"]["registry"] for layer in layers),
+        *re.findall(r"\|IMAGE\|(\S+)/setup:", script),
+    }
+    assert {f"{registry['name']}:5000/souk"} == pulled
+    assert f"\nPUSH=localhost:{registry['hostPort']}/souk\n" in script
 
 
 @pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.name)
