@@ -122,13 +122,16 @@ class Database:
                         raise
                     is_committing = True
             except (*ASYNCPG, OSError) as error:
-                if failure is not None:
+                if failure not in (None, error):
                     # Whatever became of the rollback: a connection that is lost has done it too.
-                    raise failure from None
+                    raise failure from failure.__cause__
                 if is_committing and isinstance(error, (*_LOST, asyncpg.InterfaceError)):
                     message = "the database was lost while it stored the result"
                     raise OutcomeUnknown(message) from error
                 raise
+            finally:
+                # Its traceback leads here: as a cycle it would stay until the garbage is collected.
+                failure = None
 
     async def ready(self) -> None:
         """Passes when the database answers; raises Unavailable when it does not."""
