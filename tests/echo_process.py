@@ -12,6 +12,7 @@ from typing import Literal
 
 from services.mesh import run
 from services.mesh.app import App, Mesh
+from services.mesh.errors import Unavailable
 from services.mesh.settings import MeshSettings, Secret
 from tests import echo, echo_server
 from tests.echo_server import EchoServicer
@@ -19,9 +20,10 @@ from tests.echo_server import EchoServicer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings(MeshSettings):
-    """One setting that is required, and what the worker does."""
+    """One setting that is required, what the worker does, and what the process lacks."""
 
     password: Secret
+    lacks: Literal["nothing", "a store"] = "nothing"
     worker: Literal["wait", "fail", "return"] = "wait"
 
 
@@ -38,6 +40,8 @@ async def build(settings: Settings, _mesh: Mesh) -> AsyncIterator[App]:
         finally:
             sys.stderr.write("worker ended\n")
 
+    if settings.lacks == "a store":
+        raise Unavailable("the store cannot be reached")
     try:
         yield App(servicers={echo.SERVICE: EchoServicer()}, workers=[work], keys=echo_server.keys)
     finally:

@@ -10,7 +10,7 @@ import contextlib
 import os
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import TextIO
 
 _RESET = "\x1b[0m"
@@ -20,13 +20,20 @@ _NAME_COLOURS = ("\x1b[34m", "\x1b[35m", "\x1b[36m", "\x1b[94m", "\x1b[95m", "\x
 _NAME_WIDTH = 12
 _MOST_HELD = 200
 
+Culprits = Callable[[Exception], Collection[str]]
+"""Names the children that a failure is about."""
+
+
+def _nobody(_error: Exception) -> Collection[str]:
+    return ()
+
 
 class Console:
     """Writes whole lines to a text stream; the only writer to it while the mesh runs."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stdout
-        self._held: deque[str] | None = None
+        self._held: deque[tuple[str, str]] | None = None
         self._colours: dict[str, str] = {}
         self._coloured = self._stream.isatty() and not os.environ.get("NO_COLOR")
 
@@ -55,14 +62,19 @@ class Console:
         self.line(self._paint("\n    ".join([f"  ✗ {first}", *more]), _RED))
 
     @contextlib.contextmanager
-    def holding_logs(self) -> Iterator[None]:
-        """Keeps the children's output back for the length of the block; it shows if that fails."""
+    def holding_logs(self, culprits: Culprits = _nobody) -> Iterator[None]:
+        """Keeps the children's output back for the length of the block; it shows if that fails.
+
+        It is that of the `culprits` of the failure alone, or of all if there are none.
+        """
         self._held = deque(maxlen=_MOST_HELD)
         try:
             yield
-        except Exception:
-            for line in self._held:
-                self.line(line)
+        except Exception as error:
+            names = culprits(error)
+            for name, line in self._held:
+                if not names or name in names:
+                    self.line(line)
             raise
         finally:
             self._held = None
@@ -76,7 +88,7 @@ class Console:
         if self._held is None:
             self.line(line)
         else:
-            self._held.append(line)
+            self._held.append((name, line))
 
     def _paint(self, text: str, colour: str) -> str:
         return f"{colour}{text}{_RESET}" if self._coloured else text

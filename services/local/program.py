@@ -24,7 +24,14 @@ _SETPRIV = shutil.which("setpriv") if sys.platform == "linux" else None
 
 
 class StartFailed(Exception):
-    """A program did not become ready; the message says which one, why, and its last output."""
+    """A program did not become ready; the message says which one, why, and its last output.
+
+    `program` is its name, where it wrote anything itself.
+    """
+
+    def __init__(self, message: str, *, program: str | None = None) -> None:
+        super().__init__(message)
+        self.program = program
 
 
 async def _nothing() -> None:
@@ -125,9 +132,9 @@ async def wait_until_ready(program: Program, process: asyncio.subprocess.Process
     except TimeoutError:
         seconds = program.start_timeout.total_seconds()
         message = f"{program.name} is not ready after {seconds:g} s: {fault!r}"
-        raise StartFailed(message + _end_of_log(program)) from fault
+        raise StartFailed(message + _end_of_log(program), program=program.name) from fault
     message = f"{program.name} exited with code {process.returncode} while starting"
-    raise StartFailed(message + _end_of_log(program))
+    raise StartFailed(message + _end_of_log(program), program=program.name)
 
 
 async def stop(program: Program, process: asyncio.subprocess.Process) -> bool:

@@ -32,7 +32,7 @@ from services.local.data_folder import DataFolder
 from services.local.demo import accounts, loading
 from services.local.endpoints import Endpoints
 from services.local.launch import Launch
-from services.local.program import Program
+from services.local.program import Program, StartFailed
 from services.local.stores import mongo, postgres, redis
 from services.local.supervisor import Supervisor
 from services.user import signing_keys
@@ -77,7 +77,7 @@ async def up(folder: DataFolder, options: Options, console: Console) -> None:
         with _cancelled_by_signals(supervisor):
             async with supervisor, _announced_end(console):
                 console.heading(f"Starting Souk on {folder.path}")
-                with console.holding_logs():
+                with console.holding_logs(_culprits):
                     where = await _start(folder, options, console, supervisor)
                 seconds = time.monotonic() - began
                 with _findable(folder, where), contextlib.suppress(asyncio.CancelledError):
@@ -143,6 +143,14 @@ async def _start(
             with _timed(console, "demo data"):
                 await loading.load(launch.endpoints, folder, accounts.ensure(folder))
     return launch.endpoints
+
+
+def _culprits(error: Exception) -> set[str]:
+    """Names the programs that did not start, however deep in groups their errors are."""
+    if isinstance(error, ExceptionGroup):
+        return {name for each in error.exceptions for name in _culprits(each)}
+    named = isinstance(error, StartFailed) and error.program
+    return {named} if named else set()
 
 
 def _require_free_ports(options: Options) -> None:

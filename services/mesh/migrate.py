@@ -31,6 +31,7 @@ import asyncpg
 import structlog
 
 from services.mesh import backoff
+from services.mesh.errors import Unavailable
 from services.mesh.settings import MeshSettings, Secret
 
 _log = structlog.get_logger(__name__)
@@ -160,11 +161,14 @@ async def _locked(
 ) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
     """Connects and holds the advisory lock; waiting for it is bounded by `statement_timeout`."""
     milliseconds = str(int(statement_timeout.total_seconds() * 1000))
-    conn = await asyncpg.connect(
-        url,
-        timeout=10,
-        server_settings={"application_name": "migrate", "statement_timeout": milliseconds},
-    )
+    try:
+        conn = await asyncpg.connect(
+            url,
+            timeout=10,
+            server_settings={"application_name": "migrate", "statement_timeout": milliseconds},
+        )
+    except OSError as error:
+        raise Unavailable(f"the database cannot be reached: {str(error) or 'no answer'}") from error
     try:
         await _take_turn(conn, statement_timeout)
         yield conn

@@ -13,7 +13,6 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from google.type import money_pb2
 
-from souk.notification.v1 import notification_pb2
 from tests.contract.valid import fill, fill_message, is_message, rules_of, value
 
 Change = Callable[[Message], None]
@@ -162,7 +161,8 @@ def _repeat_first(items: Any) -> None:
 
 
 def _ask_for_sms(preferences: Any) -> None:
-    preferences.channels.append(notification_pb2.CHANNEL_SMS)
+    channels = preferences.DESCRIPTOR.fields_by_name["channels"].enum_type
+    preferences.channels.append(channels.values_by_name["CHANNEL_SMS"].number)
     preferences.ClearField("phone_number")
 
 

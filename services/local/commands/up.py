@@ -12,6 +12,7 @@ from services.local.data_folder import DataFolderError
 from services.local.demo.loading import LoadingFailed
 from services.local.program import StartFailed
 from services.local.up import Options, PortsTaken, up
+from services.mesh.errors import Unavailable
 from services.mesh.migrate import MigrationError
 from services.mesh.settings import SettingsError
 
@@ -22,6 +23,7 @@ EXPECTED = (
     PortsTaken,
     SettingsError,
     StartFailed,
+    Unavailable,
     OSError,
     asyncpg.PostgresError,
 )

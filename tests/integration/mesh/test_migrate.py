@@ -7,7 +7,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from services.local import ports
 from services.mesh import migrate
+from services.mesh.errors import Unavailable
 from services.mesh.migrate import MigrationError
 from tests.conftest import Eventually
 
@@ -47,6 +49,13 @@ async def test_in_order_and_once(database_url: str, folder: Path) -> None:
     ]
     assert await apply(database_url, folder) == []
     assert await columns(database_url) == ["id", "colour"]
+
+
+async def test_a_database_that_is_not_there(folder: Path) -> None:
+    """Who starts a migration is told why it cannot be done now, and may try again."""
+    nobody = f"postgresql://souk@{ports.address(ports.free()[0])}/souk"
+    with pytest.raises(Unavailable, match=r"the database cannot be reached: .*refused"):
+        await apply(nobody, folder)
 
 
 async def test_at_the_same_time(database_url: str, folder: Path) -> None:

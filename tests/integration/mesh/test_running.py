@@ -96,6 +96,12 @@ async def test_a_missing_certificate_is_told(folder: Path) -> None:
     assert "/nowhere.pem" in errors
 
 
+async def test_what_cannot_be_reached_is_told(folder: Path) -> None:
+    """A store that is not there yet ends the start with 1 and a line, not with a traceback."""
+    async with running(environment(folder, SOUK_LACKS="a store")) as process:
+        assert (1, "echo cannot start:\n  the store cannot be reached\n") == await end_of(process)
+
+
 async def test_a_wrong_command_is_told(folder: Path) -> None:
     """A command that does not exist ends the process with 2 and the usage."""
     async with running(environment(folder), "dance") as process:

@@ -58,6 +58,17 @@ def test_held_logs_are_dropped_when_all_goes_well() -> None:
     assert stream.getvalue() == "order        | started\n"
 
 
+def test_of_held_logs_those_are_shown_that_tell_why() -> None:
+    """Where it is known who failed, the others' lines would only be in the way."""
+    stream = io.StringIO()
+    console = Console(stream)
+    with pytest.raises(OSError, match="full"), console.holding_logs(lambda _error: ["order"]):
+        console.log("order", "no space left")
+        console.log("payment", "serving")
+        raise OSError("disk full")
+    assert stream.getvalue() == "order        | no space left\n"
+
+
 def test_held_logs_are_shown_when_the_start_fails() -> None:
     """What children said is what explains why they do not start."""
     stream = io.StringIO()

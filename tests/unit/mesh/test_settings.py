@@ -3,25 +3,22 @@
 import dataclasses
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
 import pytest
 
 from gateway.settings import GatewaySettings
+from services.local import topology
 from services.mesh import setting_bounds, settings
 from services.mesh.setting_bounds import Share, ZeroOrMore
 from services.mesh.settings import MeshSettings, Secret, SettingsError
-from services.notification import settings as notification
-from services.order import settings as order
-from services.payment import settings as payment
-from services.product import settings as product
-from services.sandbox import settings as sandbox
-from services.user import settings as user
 
-_ALL = (
-    *(GatewaySettings, notification.Settings, order.Settings, payment.Settings),
-    *(product.Settings, sandbox.Settings, user.Settings),
+_SERVICES = ("sandbox", *(service.name for service in topology.SERVICES))
+_ALL: tuple[type[MeshSettings], ...] = (
+    GatewaySettings,
+    *(import_module(f"services.{name}.settings").Settings for name in _SERVICES),
 )
 
 
