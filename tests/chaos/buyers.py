@@ -17,8 +17,9 @@ from tests.chaos.history import Attempt
 
 _TOKENS = ("tok_ok", "tok_declined", "tok_charge_then_timeout", "tok_answers_twice")
 _WEIGHTS = (86, 6, 3, 5)
+STALLED_SECONDS = 180
+
 _POLL_SECONDS = 0.05
-_STALLED_SECONDS = 180
 _PATIENCE_SECONDS = 60
 _REMEMBERED = 200
 
@@ -28,7 +29,8 @@ class Crowd:
     """All buyers of a run, `size` of them at a time.
 
     `orders`: what was placed lately, by whom: `(user, order)`. `unanswered`: purchases that a
-    patient client could not bring to an answer.
+    patient client could not bring to an answer. `stalled_seconds`: how long nobody can place an
+    order before nobody is believed to be able to any more.
     """
 
     client: Client
@@ -36,6 +38,7 @@ class Crowd:
     seed: str
     pause_seconds: float
     size: int
+    stalled_seconds: float = STALLED_SECONDS
     placed: int = 0
     unanswered: int = 0
     orders: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
@@ -88,7 +91,7 @@ class Crowd:
     async def until_placed(self, orders: int) -> None:
         """Returns once so many orders are placed. Raises TimeoutError when none is any more."""
         while (before := self.placed) < orders:
-            async with asyncio.timeout(_STALLED_SECONDS):
+            async with asyncio.timeout(self.stalled_seconds):
                 while self.placed == before:
                     await asyncio.sleep(_POLL_SECONDS)
 

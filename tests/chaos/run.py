@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tests.chaos import books as all_books
 from tests.chaos import campaign, catalogue, client, invariants, quiescence, resources, world
-from tests.chaos.buyers import Crowd
+from tests.chaos.buyers import STALLED_SECONDS, Crowd
 from tests.chaos.faults import FAULTS
 from tests.chaos.history import History
 from tests.chaos.quiescence import Settling
@@ -132,7 +132,12 @@ async def _open_shop(
     async with client.opened(shop, history, began=time.monotonic()) as buyer:
         goods = await catalogue.stock_up(buyer, history, per_currency=8, single=_SINGLE)
         crowd = Crowd(
-            client=buyer, catalogue=goods, seed=plan.seed, size=plan.buyers, pause_seconds=0.2
+            client=buyer,
+            catalogue=goods,
+            seed=plan.seed,
+            size=plan.buyers,
+            pause_seconds=0.2,
+            stalled_seconds=STALLED_SECONDS * plan.patience,
         )
         leave = asyncio.Event()
         opened = time.monotonic()
@@ -141,7 +146,7 @@ async def _open_shop(
                 tasks.create_task(crowd.buy_until(leave, number))
             tasks.create_task(crowd.restock_until(leave))
             tasks.create_task(_tell_until(leave, plan, crowd, shop, tell))
-            async with asyncio.timeout(_WARM_UP_SECONDS):
+            async with asyncio.timeout(_WARM_UP_SECONDS * plan.patience):
                 await crowd.until_placed(_WARM_UP_ORDERS)
             baseline = await resources.measure(_pids(shop), shop.sources.postgres)
             scene = Scene(
