@@ -31,7 +31,8 @@ _for = re.compile(r'(?:^|;)\s*for=(?:"([^"]*)"|([^;"\s]*))\s*(?:;|$)', re.IGNORE
 _with_port = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::\d+)?|([\d.]+)(?::\d+)?").fullmatch
 
 
-_FIELD: Final = client_address.KEY.encode()
+_FIELD: Final = client_address.KEY
+_NAME: Final = _FIELD.encode()
 _PARTNER_FIELD: Final = b"x-souk-partner"
 _MOST_NAME: Final = 128
 
@@ -50,11 +51,10 @@ def located(handler: Handler, address_of: Callable[[HttpRequest], str] | None) -
     """
 
     def handle(request: HttpRequest) -> Answer:
-        headers = request.headers
-        if any(name == _FIELD for name, _ in headers):
-            headers[:] = [each for each in headers if each[0] != _FIELD]
+        if _NAME in request.names:
+            request.headers[:] = [each for each in request.headers if each[0] != _NAME]
         if address_of is not None and (address := address_of(request)):
-            headers.append((_FIELD, address.encode()))
+            request.added.append((_FIELD, address))
         return handler(request)
 
     return handle

@@ -22,6 +22,7 @@ from prometheus_client import Counter
 from gateway.precedence import Precedence
 from gateway.refusal import refusal
 from gateway.transcoding.errors import StatusError, code_name
+from gateway.transcoding.outcome import Outcome
 from gateway.transcoding.transport import Call, Messages, Reply, ReplyStream, Transport
 from services.mesh.circuit_breaker import CircuitBreaker, CircuitOpen
 from services.mesh.concurrency_limit import (
@@ -65,7 +66,7 @@ class GuardedTransport:
         self._breaker = CircuitBreaker()
         self._now = time.monotonic
 
-    def unary(self, call: Call, request: bytes) -> asyncio.Future[Reply]:
+    def unary(self, call: Call, request: bytes) -> Outcome[Reply]:
         """Makes a call. Raises StatusError at once if it may not be made."""
         method = self._admitted(call)
         if not self._breaker.allows():
@@ -77,8 +78,7 @@ class GuardedTransport:
             self._breaker.ended(code_name(error.status.code), 0)
             raise
         self._limit.begin()
-        reply.add_done_callback(partial(self._ended, method, self._now()))
-        return reply
+        return reply.then(partial(self._ended, method, self._now()))
 
     def stream(self, call: Call, requests: bytes | Messages) -> ReplyStream:
         """Begins a stream; it takes no room, as it mostly waits."""
@@ -102,16 +102,22 @@ class GuardedTransport:
             raise self._refusal(Overloaded, "too much to do now", come_back_seconds())
         return method
 
-    def _ended(self, method: _Method, begin: float, reply: asyncio.Future[Reply]) -> None:
+    def _ended(
+        self, method: _Method, begin: float, reply: Reply, error: BaseException | None
+    ) -> Reply:
+        """Counts a call, and gives its outcome back."""
         seconds = self._now() - begin
         self._limit.end(method.usual, seconds)
-        if reply.cancelled():
-            return
-        error = reply.exception()
+        if isinstance(error, asyncio.CancelledError):
+            raise error
         code = error.status.code if isinstance(error, StatusError) else code_pb2.OK
         is_refused = code == code_pb2.RESOURCE_EXHAUSTED
         self._precedence.ended(method.priority, method.usual, seconds, is_refused=is_refused)
+        if error is None:
+            self._breaker.succeeded()
+            return reply
         self._breaker.ended(code_name(code), seconds)
+        raise error
 
     def _refusal(self, kind: type[DomainError], message: str, seconds: float) -> StatusError:
         _REFUSED.labels(self._service, kind.reason).inc()

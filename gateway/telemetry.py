@@ -15,7 +15,6 @@ with an id under which the log has the rest.
 import logging
 import re
 import time
-from asyncio import Future
 from typing import Final
 
 import structlog
@@ -25,7 +24,6 @@ from opentelemetry.trace import Span, StatusCode
 
 from gateway.request_metrics import RequestMetrics
 from gateway.transcoding.codec import Codec
-from gateway.transcoding.derived import derived
 from gateway.transcoding.errors import Headers, StatusError
 from gateway.transcoding.http import (
     Answer,
@@ -35,6 +33,7 @@ from gateway.transcoding.http import (
     HttpResponse,
     header,
 )
+from gateway.transcoding.outcome import outcome
 from gateway.transcoding.response import write_error
 from services.mesh import served_call, traces
 
@@ -70,10 +69,7 @@ def told(handler: Handler, codec: Codec, metrics: RequestMetrics) -> Handler:
             served_call.forget(token)
         if isinstance(answer, HttpResponse):
             return visit.told(answer)
-        outcome = derived(answer, visit.outcome)
-        if visit.span is not None:
-            outcome.add_done_callback(visit.on_done)
-        return outcome
+        return outcome(answer).then(visit.ended)
 
     return handle
 
@@ -101,37 +97,31 @@ class _Visit:
         self._codec = codec
         self._metrics = metrics
         self._tells_all = tells_all
-        given = [name for name, _ in request.headers if name in _READ]
         context: dict[str, str] = {}
         request_id = None
-        if given:
+        if not _READ.isdisjoint(request.names):
             request_id, context = _take(request.headers)
         self.request_id = request_id or str(uuid_utils.uuid7())
         self.span, self.traceparent = traces.begin(request.method, context)
-        request.headers.append((_TRACEPARENT, self.traceparent.encode()))
-        request.headers.append((_REQUEST_ID, self.request_id.encode()))
+        request.added += ((traces.TRACEPARENT, self.traceparent), ("x-request-id", self.request_id))
 
-    def outcome(self, response: HttpResponse | None, error: BaseException | None) -> HttpResponse:
+    def ended(self, response: HttpResponse, error: BaseException | None) -> HttpResponse:
         """Takes what came of the request; makes an answer of what nobody foresaw."""
+        if error is None:
+            return self.told(response)
         if isinstance(error, Exception) and not isinstance(error, ClientGone):
-            response = self.unforeseen(error)
-        elif error is not None or response is None:
-            self.leave()
-            raise error or ClientGone
-        return self.told(response)
+            return self.told(self.unforeseen(error))
+        self.leave()
+        raise error
 
     def unforeseen(self, error: Exception) -> HttpResponse:
         """Makes the answer of a request that failed as it should not."""
-        _log.error("request failed", error_id=self.request_id, exc_info=error)
+        with served_call.named(self.request_id):
+            _log.error("request failed", error_id=self.request_id, exc_info=error)
         status = status_pb2.Status(
             code=code_pb2.INTERNAL, message=f"internal error, error id {self.request_id}"
         )
         return write_error(StatusError(status), self._request.headers, self._codec)
-
-    def on_done(self, answer: Future[HttpResponse]) -> None:
-        """Ends the span of a request whose client has gone."""
-        if answer.cancelled():
-            self.leave()
 
     def leave(self) -> None:
         """Ends a request that nobody waits for any more."""
@@ -158,14 +148,16 @@ class _Visit:
             tell = _log.warning
         elif response.status < _CLIENTS_FAULT and seconds < _SLOW_SECONDS and self.span is None:
             tell = _log.debug
-        tell(
-            "request",
-            method=method,
-            rpc=response.rpc,
-            status=response.status,
-            duration_ms=round(seconds * 1000, 3),
-            trace_id=self.traceparent[3:35],
-        )
+        # The answer comes from the network, where nobody knows whose it is.
+        with served_call.named(self.request_id):
+            tell(
+                "request",
+                method=method,
+                rpc=response.rpc,
+                status=response.status,
+                duration_ms=round(seconds * 1000, 3),
+                trace_id=self.traceparent[3:35],
+            )
 
 
 def _take(headers: Headers) -> tuple[str | None, dict[str, str]]:

@@ -15,6 +15,7 @@ from gateway.http1.refusal import Refusal
 from gateway.http1.request_body import RequestBody
 from gateway.http1.request_reader import RequestReader
 from gateway.transcoding.http import Chunks, ClientGone, HttpResponse
+from gateway.transcoding.outcome import Outcome
 
 # A global name, since it is looked up for every request.
 _IDLE: Final = Phase.IDLE
@@ -42,7 +43,7 @@ class Answering(Channel):
         self._reader = RequestReader(endpoint.limits)
         self._phase = Phase.IDLE
         self._since = endpoint.clock.now
-        self._answer: asyncio.Future[HttpResponse] | None = None
+        self._answer: Outcome[HttpResponse] | None = None
         self._stream: asyncio.Task[None] | None = None
         self._body: RequestBody | None = None
         self._discarded_bytes = 0
@@ -54,18 +55,19 @@ class Answering(Channel):
 
     # The answer.
 
-    def _answered(self, given: asyncio.Future[HttpResponse]) -> None:
-        if self._answer is not given:
+    def _answered(self, response: HttpResponse, error: BaseException | None) -> None:
+        """Takes what came of the handler's answer, unless nobody is there any more."""
+        if self._answer is None:
             return
         self._answer = None
-        if given.cancelled():
-            self.reset()
-            return
-        error = given.exception()
         if error is None:
-            self._respond(given.result())
-            self._serve()
-        elif isinstance(error, ClientGone):
+            try:
+                self._respond(response)
+                if self._reader.buffered_bytes:
+                    self._serve()
+            except Exception as failure:  # noqa: BLE001  # nobody else would hear of it
+                self._fail(failure)
+        elif isinstance(error, (ClientGone, asyncio.CancelledError)):
             self.reset()
         else:
             self._fail(error)

@@ -18,6 +18,7 @@ from gateway.http1.request_body import RequestBody
 from gateway.http1.request_reader import RequestReader
 from gateway.http1.request_target import ASTERISK
 from gateway.transcoding.http import Chunks, ClientGone, HttpRequest, HttpResponse
+from gateway.transcoding.outcome import outcome
 
 # Global names, since they are looked up for every request.
 _IDLE: Final = Phase.IDLE
@@ -155,6 +156,7 @@ class Connection(Answering):
             path=reader.path,
             query=reader.query,
             headers=reader.headers,
+            names=reader.names,
             body=body,
             chunks=chunks,
             peer=self._peer,
@@ -169,8 +171,8 @@ class Connection(Answering):
             if isinstance(given, HttpResponse):
                 self._respond(given)
             else:
-                self._answer = given
-                given.add_done_callback(self._answered)
+                self._answer = outcome(given)
+                self._answer.tell(self._answered)
 
     def _begin_body(self, reader: RequestReader) -> tuple[bytes | None, Callable[[], Chunks]]:
         arrived = reader.read_body()

@@ -9,6 +9,7 @@ sizes in one place.
 """
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 import httptools
@@ -42,8 +43,9 @@ _upgrade_name = re.compile(rb"(?<=\r\n)upgrade(?=:)", re.IGNORECASE)
 class RequestReader:
     """Reads the requests of a connection, one after the other.
 
-    Of the present request: `method`, `path`, `query`, `headers`; `is_complete` once all of its
-    body has been read; `is_keep_alive` if another may follow; `is_1_1` if not HTTP/1.0; and
+    Of the present request: `method`, `path`, `query`, `headers` and their `names`; `is_complete`
+    once all of its body has been read; `is_keep_alive` if another may follow; `is_1_1` if not
+    HTTP/1.0; and
     `wants_websocket` if it offers to become one.
     """
 
@@ -62,6 +64,7 @@ class RequestReader:
         "is_complete",
         "is_keep_alive",
         "method",
+        "names",
         "path",
         "query",
         "wants_websocket",
@@ -76,6 +79,7 @@ class RequestReader:
         self._left = self._fed_bytes = self._body_bytes = 0
         self.method = self.path = self.query = ""
         self.headers: Headers = []
+        self.names: Mapping[bytes, bytes] = {}
         self.is_complete = self.is_keep_alive = self.is_1_1 = True
         self.wants_websocket = False
         self._parser = httptools.HttpRequestParser(self)
@@ -199,11 +203,14 @@ class RequestReader:
         return offers == [b"websocket"] and self.method == "GET" and self.is_1_1 and not has_body
 
     def _check_host(self) -> None:
-        hosts = [value for name, value in self.headers if name == b"host"]
+        headers = self.headers
+        self.names = names = dict(headers)
+        host = names.get(b"host")
         # RFC 9112 section 3.2: exactly one in HTTP/1.1.
-        if len(hosts) != 1 and (hosts or self.is_1_1):
-            raise refusal.malformed("the Host field")
-        if hosts and not request_target.is_host(hosts[0]):
+        is_wrong = self.is_1_1 if host is None else not request_target.is_host(host)
+        if len(names) < len(headers) and [name for name, _ in headers].count(b"host") > 1:
+            is_wrong = True
+        if is_wrong:
             raise refusal.malformed("the Host field")
 
     def _begin_body(self) -> None:

@@ -48,6 +48,7 @@ _CODES: Final = (
 )
 HTTP_STATUS: Final[dict[int, int]] = dict(_CODES)
 """The HTTP status of each canonical code."""
+_NAMES: Final[dict[int, str]] = {code: code_pb2.Code.Name(code) for code in HTTP_STATUS}
 
 _ECHO: Final = 200
 _RETRY_INFO: Final = "google.rpc.RetryInfo"
@@ -79,7 +80,7 @@ class StatusError(Exception):
 
 def code_name(code: int) -> str:
     """Names a canonical code; a number that is none keeps its digits."""
-    return code_pb2.Code.Name(code) if code in HTTP_STATUS else str(code)
+    return _NAMES.get(code) or str(code)
 
 
 def refuse(field: str, description: str, *, http_status: int = 400) -> StatusError:

@@ -1,15 +1,15 @@
 """HTTP as the transcoder sees it, whatever server speaks it.
 
-server -> HttpRequest -> Handler -> HttpResponse, or a Future of it -> server
+server -> HttpRequest -> Handler -> HttpResponse, or the outcome to come -> server
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from gateway.transcoding.derived import derived
 from gateway.transcoding.errors import Headers
+from gateway.transcoding.outcome import Outcome, outcome
 
 Chunks = AsyncGenerator[bytes, None]
 
@@ -28,6 +28,8 @@ class HttpRequest:
     """Still percent-encoded, without the query."""
     query: str
     headers: Headers
+    names: Collection[bytes]
+    """The names of the fields that came: what to ask first, since most fields are not there."""
     body: bytes | None
     """The whole body if it has arrived, empty if there is none; None if `chunks` has to read it."""
     chunks: Callable[[], Chunks]
@@ -35,6 +37,8 @@ class HttpRequest:
 
     What is not read is thrown away after the answer.
     """
+    added: list[tuple[str, str]] = field(default_factory=list)
+    """What we have to say to the service with the call, as metadata."""
     peer: str = ""
     """The address at the other end of the connection; empty if it has none."""
 
@@ -75,10 +79,10 @@ class HttpResponse:
     """
 
 
-Answer = HttpResponse | asyncio.Future[HttpResponse]
+Answer = HttpResponse | Outcome[HttpResponse] | asyncio.Future[HttpResponse]
 
 Handler = Callable[[HttpRequest], Answer]
-"""Answers a request: at once, or by a Future, which is cancelled when the client goes away.
+"""Answers a request: at once, or later; then it is cancelled when the client goes away.
 
 Neither a coroutine, nor a Task where none is needed. Raises nothing but ClientGone.
 """
@@ -96,7 +100,7 @@ def finished(answer: Answer, finish: Callable[[HttpResponse], None]) -> Answer:
         finish(response)
         return response
 
-    return derived(answer, complete)
+    return outcome(answer).then(complete)
 
 
 def header(headers: Headers, name: bytes) -> str | None:

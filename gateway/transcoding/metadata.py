@@ -1,7 +1,6 @@
 """Carries header fields of HTTP into gRPC metadata and back.
 
     in    authorization, traceparent, tracestate, x-request-id, last-event-id   as they are
-          x-souk-client-address         as the gateway itself has set it
           grpc-metadata-<key>           <key>, unless it is one only the gateway may set
           anything else                 dropped: hop-by-hop fields, cookies, claimed identities
     out   initial metadata <key>        grpc-metadata-<key>
@@ -16,16 +15,14 @@ import re
 from typing import Final
 
 from gateway.transcoding.errors import Headers, Metadata, refuse, too_large
+from gateway.transcoding.http import HttpRequest
 
 MAX_BYTES: Final = 7 * 1024
 """Servers take 8 KiB by default, of which some is the gateway's own."""
 
 FORWARDED: Final = {
     key.encode(): key
-    for key in (
-        *("authorization", "last-event-id", "traceparent", "tracestate", "x-request-id"),
-        "x-souk-client-address",
-    )
+    for key in (*("authorization", "last-event-id", "traceparent", "tracestate", "x-request-id"),)
 }
 """The header fields that are metadata by their own names, and these names."""
 
@@ -43,6 +40,16 @@ _DENIED: Final = re.compile(
 # gRPC over HTTP/2: Header-Name. An ASCII-Value is ASCII that is printable, spaces included.
 _KEY: Final = re.compile(r"[0-9a-z_.\-]+")
 _HIDDEN: Final = re.compile(r"grpc-.*|content-type|user-agent|date|server|traceparent")
+
+
+def from_request(request: HttpRequest, denied: re.Pattern[str] | None = None) -> Metadata:
+    """Gives the metadata that goes with the call of a request, ours and the client's.
+
+    Raises StatusError as `from_headers` does.
+    """
+    if FORWARDED.keys().isdisjoint(request.names) and _IN not in b"\n".join(request.names):
+        return tuple(request.added)
+    return bounded((*from_headers(request.headers, denied), *request.added))
 
 
 def from_headers(headers: Headers, denied: re.Pattern[str] | None = None) -> Metadata:

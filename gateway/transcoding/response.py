@@ -19,11 +19,12 @@ from gateway.transcoding.errors import (
     status_to_json,
 )
 from gateway.transcoding.etag import ResponseTag, TagStyles
-from gateway.transcoding.http import HttpResponse, accepts, header
+from gateway.transcoding.http import HttpRequest, HttpResponse, accepts, header
 from gateway.transcoding.request import HTTP_BODY
 from gateway.transcoding.transport import Reply
 
 JSON: Final = b"application/json"
+_IF_NONE_MATCH: Final = b"if-none-match"
 _JSON_FIELD: Final = (b"content-type", JSON)
 PROBLEM: Final = "application/problem+json"
 
@@ -43,7 +44,7 @@ class ResponseWriter:
         self.is_raw = part is not None and part.full_name == HTTP_BODY
         self._parse: Any = message_factory.GetMessageClass(output).FromString
 
-    def write(self, reply: Reply, request_headers: Headers, method: str) -> HttpResponse:
+    def write(self, reply: Reply, request: HttpRequest) -> HttpResponse:
         """Writes the answer of a unary call. Raises StatusError if it cannot be read."""
         headers = metadata.to_headers(reply.headers, reply.trailers)
         if self.is_raw:
@@ -55,9 +56,10 @@ class ResponseWriter:
         tag = self._tag_of(reply.message)
         if tag is not None:
             headers.append((b"etag", tag.encode("latin-1")))
-            known = header(request_headers, b"if-none-match")
-            if method in ("GET", "HEAD") and known is not None and etag.matches(known, tag):
-                return HttpResponse(status=304, headers=headers)
+            if _IF_NONE_MATCH in request.names and request.method in ("GET", "HEAD"):
+                known = header(request.headers, _IF_NONE_MATCH)
+                if known is not None and etag.matches(known, tag):
+                    return HttpResponse(status=304, headers=headers)
         return HttpResponse(status=200, headers=headers, body=text)
 
     def to_json(self, message: bytes) -> bytes:

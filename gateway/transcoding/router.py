@@ -91,22 +91,24 @@ class Router(Generic[RouteT]):
         """Finds the most specific route for a method and an encoded path without its query."""
         if not path.startswith("/"):
             return NoMatch(allow=frozenset())
-        readings = self._readings(path)
+        segments = path[1:].split("/") if path != "/" else []
+        readings: list[tuple[str | None, list[str]]] = [(None, segments)]
+        if ":" in path:
+            readings = self._readings(segments)
         for verb, segments in readings:
-            names = _literals(path, segments)
+            names = _literals(segments) if "%" in path else segments
             route = _first(self._root, names, 0, verb, partial(_pick, method))
             if route is not None:
                 return Match(route=route, segments=segments)
         allow: set[str] = set()
         for verb, segments in readings:
-            _first(self._root, _literals(path, segments), 0, verb, allow.update)
+            _first(self._root, _literals(segments), 0, verb, allow.update)
         if "GET" in allow:
             allow.add("HEAD")
         return NoMatch(allow=frozenset(allow))
 
-    def _readings(self, path: str) -> list[tuple[str | None, list[str]]]:
-        """Splits the path with its verb, where some route has this verb, and without."""
-        segments = path[1:].split("/") if path != "/" else []
+    def _readings(self, segments: list[str]) -> list[tuple[str | None, list[str]]]:
+        """Reads the path with its verb, where some route has this verb, and without."""
         if self._verbs and segments and ":" in segments[-1]:
             last, _, encoded_verb = segments[-1].rpartition(":")
             verb = _literal(encoded_verb)
@@ -132,9 +134,12 @@ def _first(
     found: _Found | None = None
     count = len(segments)
     # As long as there is one way to go there is nothing to come back to.
-    while depth < count and node.one is None and not node.rest:
-        only = node.literals.get(segments[depth])
-        if only is None:
+    while depth < count and not node.rest:
+        literal, other = node.literals.get(segments[depth]), node.one
+        if literal is not None and other is not None:
+            break
+        only = literal or other
+        if only is None or (literal is None and not segments[depth]):
             return None
         node, depth = only, depth + 1
     if depth == count:
@@ -160,9 +165,9 @@ def _pick(method: str, methods: _Methods[RouteT]) -> RouteT | None:
     return methods.get(ANY_METHOD) if route is None else route
 
 
-def _literals(path: str, segments: list[str]) -> list[str]:
+def _literals(segments: list[str]) -> list[str]:
     """Normalises the encoded segments of a path, so that they compare with literals."""
-    return [_literal(text) for text in segments] if "%" in path else segments
+    return [_literal(text) for text in segments]
 
 
 def _literal(text: str) -> str:

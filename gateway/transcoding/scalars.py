@@ -194,6 +194,8 @@ def _enum_of_text(field: FieldDescriptor, text: str) -> int:
 
 _TEXT: Final[dict[int, Callable[[FieldDescriptor, Any], Scalar]]] = {
     **_JSON,
+    # Text that comes by HTTP was decoded as UTF-8 or Latin-1, and has no half surrogate pairs.
+    FieldDescriptor.TYPE_STRING: lambda _, text: text,
     FieldDescriptor.TYPE_BOOL: _bool_of_text,
     FieldDescriptor.TYPE_ENUM: _enum_of_text,
 }

@@ -64,7 +64,7 @@ class StreamCalls:
         except BaseException:
             await _close(messages, replies)
             raise
-        return route.writer.write(reply, request.headers, request.method)
+        return route.writer.write(reply, request)
 
     async def _requests(
         self, request: HttpRequest, route: Route, head: RequestHead

@@ -18,12 +18,12 @@ from gateway.transcoding import body, etag, fields, metadata, websocket_handshak
 from gateway.transcoding.bindings import Binding
 from gateway.transcoding.body import Limits
 from gateway.transcoding.codec import Codec
-from gateway.transcoding.derived import derived
 from gateway.transcoding.descriptors import Descriptors, Faults, Method
 from gateway.transcoding.errors import StatusError, method_not_allowed, not_found
 from gateway.transcoding.etag import TagStyles
 from gateway.transcoding.http import Answer, HttpRequest, HttpResponse, header
 from gateway.transcoding.json_message import JsonReader
+from gateway.transcoding.outcome import Outcome
 from gateway.transcoding.percent import Decoding
 from gateway.transcoding.request import HeaderField, RequestBinder, RequestHead
 from gateway.transcoding.response import ResponseWriter, write_error
@@ -35,6 +35,7 @@ from gateway.transcoding.transport import Call, Reply, Transport
 
 # AIP-155: the field that makes a repeated call the same call.
 _REQUEST_ID: Final = "request_id"
+_TIMEOUT: Final = b"grpc-timeout"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,8 +104,10 @@ class Transcoder:
         """Answers a request. Every failure of a call is an answer, too."""
         route: Route | None = None
         try:
-            found = self._match(request)
-            if not isinstance(found, Match):
+            found = self._router.match(request.method, request.path)
+            if isinstance(found, NoMatch) and websocket_handshake.is_handshake(request):
+                found = self._match_handshake(request, found)
+            if isinstance(found, NoMatch):
                 return _unmatched(request.method, found.allow)
             route = self._routes[id(found.route)]
             head = RequestHead(
@@ -113,21 +116,19 @@ class Transcoder:
             if _must_wait(request, route):
                 answer = self._answer_later(request, route, head)
                 return asyncio.get_running_loop().create_task(answer)
-            # All is here but the service's answer: a future of it will do.
-            message = body.arrived(request, self._options.limits) or b""
-            reply = self._call(request, route, head, message)
+            # All is here but the service's answer: no task has to wait for it.
+            message = request.body and body.arrived(request, self._options.limits)
+            reply = self._call(request, route, head, message or b"")
         except StatusError as error:
             return self._failed(request, route, error)
-        return derived(reply, partial(self._answered, request, route))
+        return reply.then(partial(self._answered, request, route))
 
-    def _match(self, request: HttpRequest) -> Match[Binding] | NoMatch:
-        found = self._router.match(request.method, request.path)
-        if isinstance(found, NoMatch) and websocket_handshake.is_handshake(request):
-            # A handshake is a GET, whatever method the route of a stream has.
-            for method in sorted(found.allow):
-                other = self._router.match(method, request.path)
-                if isinstance(other, Match) and self._routes[id(other.route)].is_stream:
-                    return other
+    def _match_handshake(self, request: HttpRequest, found: NoMatch) -> Match[Binding] | NoMatch:
+        """Finds the stream: a handshake is a GET, whatever method its route has."""
+        for method in sorted(found.allow):
+            other = self._router.match(method, request.path)
+            if isinstance(other, Match) and self._routes[id(other.route)].is_stream:
+                return other
         return found
 
     async def _answer_later(
@@ -143,7 +144,7 @@ class Transcoder:
                     await route.terms.admission.admit(request)
                 message = await body.read(request, self._options.limits)
                 reply = await self._call(request, route, head, message)
-                response = route.writer.write(reply, request.headers, request.method)
+                response = route.writer.write(reply, request)
         except StatusError as error:
             return self._failed(request, route, error)
         response.rpc = route.name
@@ -151,27 +152,31 @@ class Transcoder:
 
     def _call(
         self, request: HttpRequest, route: Route, head: RequestHead, message: bytes
-    ) -> asyncio.Future[Reply]:
+    ) -> Outcome[Reply]:
         """Makes a unary call for a request that is admitted. Raises StatusError."""
         call = self._call_of(request, route)
         return route.transport.unary(call, route.binder.bind(head, message))
 
     def _call_of(self, request: HttpRequest, route: Route) -> Call:
-        timeout = header(request.headers, b"grpc-timeout")
+        seconds = route.terms.deadline_seconds
+        if _TIMEOUT in request.names:
+            seconds = metadata.timeout_seconds(header(request.headers, _TIMEOUT), seconds)
         return Call(
             path=route.path,
-            metadata=metadata.from_headers(request.headers, self._options.denied_metadata),
-            timeout_seconds=metadata.timeout_seconds(timeout, route.terms.deadline_seconds),
+            metadata=metadata.from_request(request, self._options.denied_metadata),
+            timeout_seconds=seconds,
         )
 
     def _answered(
         self, request: HttpRequest, route: Route, reply: Reply, error: BaseException | None
     ) -> HttpResponse:
         """Writes the outcome of a unary call."""
+        if isinstance(error, StatusError):
+            return self._failed(request, route, error)
+        if error is not None:
+            raise error
         try:
-            if error is not None:
-                raise error
-            response = route.writer.write(reply, request.headers, request.method)
+            response = route.writer.write(reply, request)
         except StatusError as failure:
             return self._failed(request, route, failure)
         response.rpc = route.name

@@ -1,7 +1,8 @@
 """What the call being served came with, and what it hands on to the calls made for it."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any
 
@@ -89,3 +90,13 @@ def name(request_id: str) -> Token[ServedCall]:
 def forget(token: Token[ServedCall]) -> None:
     """End what `name` began, where it is not the task that ends."""
     _current.reset(token)
+
+
+@contextmanager
+def named(request_id: str) -> Iterator[None]:
+    """Speak for a call of which no more than its id is known, and then for who spoke before."""
+    token = name(request_id)
+    try:
+        yield
+    finally:
+        forget(token)

@@ -12,6 +12,7 @@ from typing import Final
 
 from gateway.transcoding import metadata
 from gateway.transcoding.errors import Headers, Metadata
+from gateway.transcoding.http import HttpRequest
 
 # What browsers and proxies say to one another.
 _NOT_METADATA: Final = re.compile(
@@ -26,13 +27,13 @@ _NOT_HEADERS: Final = re.compile(
 )
 
 
-def from_headers(headers: Headers, denied: re.Pattern[str] | None = None) -> Metadata:
+def from_request(request: HttpRequest, denied: re.Pattern[str] | None = None) -> Metadata:
     """Gives the metadata of a call. Raises StatusError for a malformed or too large one.
 
     `denied` matches further keys that a client must not set.
     """
     found: list[tuple[str, str | bytes]] = []
-    for name, value in headers:
+    for name, value in request.headers:
         if name in metadata.FORWARDED:
             found.extend(metadata.forwarded(name, value))
             continue
@@ -42,7 +43,7 @@ def from_headers(headers: Headers, denied: re.Pattern[str] | None = None) -> Met
             texts = value.decode("latin-1")
             parts = texts.split(",") if key.endswith("-bin") else [texts]
             found.extend((key, metadata.read_value(key, key, part.strip())) for part in parts)
-    return metadata.bounded(tuple(found))
+    return metadata.bounded((*found, *request.added))
 
 
 def to_headers(answered: Metadata, prefix: str = "") -> Headers:

@@ -46,7 +46,7 @@ class Endpoint:
         denied = self.shared.denied_metadata
         return Call(
             path=self.method.path,
-            metadata=call_metadata.from_headers(request.headers, denied),
+            metadata=call_metadata.from_request(request, denied),
             timeout_seconds=timeout_seconds,
         )
 

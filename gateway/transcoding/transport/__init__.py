@@ -5,12 +5,12 @@ NativeTransport (native)   calls over HTTP/2 of our own
 GrpcTransport (grpc_aio)   calls over a grpc.aio channel: the reference
 """
 
-import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.transcoding.errors import Metadata
+from gateway.transcoding.outcome import Outcome
 
 Messages = AsyncIterator[bytes]
 
@@ -59,8 +59,8 @@ class ReplyStream(Protocol):
 class Transport(Protocol):
     """Makes calls to one service or many. A failed call raises StatusError where it is awaited."""
 
-    def unary(self, call: Call, request: bytes) -> asyncio.Future[Reply]:
-        """Sends one message; the future has the one that comes. Cancelling it cancels the call."""
+    def unary(self, call: Call, request: bytes) -> Outcome[Reply]:
+        """Sends one message; the one that comes is the outcome. Cancelling it cancels the call."""
         ...
 
     def stream(self, call: Call, requests: bytes | Messages) -> ReplyStream:

@@ -13,6 +13,7 @@ from grpc._cython import cygrpc  # type: ignore[attr-defined]  # compiled, witho
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from gateway.transcoding.errors import Metadata, StatusError
+from gateway.transcoding.outcome import Outcome, outcome
 from gateway.transcoding.transport import Call, Messages, Reply
 
 _STATUS_DETAILS: Final = "grpc-status-details-bin"
@@ -46,9 +47,9 @@ class GrpcTransport:
         self._channel = channel
         self._unary: dict[str, Any] = {}
 
-    def unary(self, call: Call, request: bytes) -> asyncio.Future[Reply]:
-        """Sends one message; the future has the one that comes. Cancelling it cancels the call."""
-        return asyncio.get_running_loop().create_task(self._reply(call, request))
+    def unary(self, call: Call, request: bytes) -> Outcome[Reply]:
+        """Sends one message; the one that comes is the outcome. Cancelling it cancels the call."""
+        return outcome(asyncio.get_running_loop().create_task(self._reply(call, request)))
 
     async def _reply(self, call: Call, request: bytes) -> Reply:
         multicallable = self._unary.get(call.path)

@@ -28,6 +28,7 @@ def request(*chunks: bytes, is_cut: bool = False, coding: str = "identity") -> H
         path="/",
         query="",
         headers=[(b"content-encoding", coding.encode())],
+        names=[b"content-encoding"],
         chunks=given,
         body=None,
     )

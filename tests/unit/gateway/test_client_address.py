@@ -17,6 +17,7 @@ def request(peer: str, **headers: str) -> HttpRequest:
         path="/",
         query="",
         headers=fields,
+        names=dict(fields),
         body=b"",
         chunks=request_body.nothing,
         peer=peer,

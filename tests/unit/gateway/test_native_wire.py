@@ -70,7 +70,7 @@ def test_metadata(items: list[tuple[str, str]]) -> None:
 
 def test_credentials() -> None:
     """Nobody on the way may put a credential into a table (RFC 7541 section 7.1.3)."""
-    [field] = hpack.Decoder().decode(request_head.field("authorization", "Bearer x"))
+    [field] = hpack.Decoder().decode(request_head.fields((("authorization", "Bearer x"),)))
     assert not field.indexable
 
 
@@ -80,7 +80,7 @@ def test_credentials() -> None:
 def test_malformed_metadata(item: tuple[str, str]) -> None:
     """What is no metadata is not sent."""
     with pytest.raises(StatusError) as caught:
-        request_head.field(*item)
+        request_head.fields((item,))
     assert code_pb2.INTERNAL == caught.value.status.code
 
 
@@ -131,11 +131,11 @@ def test_any_bytes(data: bytes) -> None:
     """Whatever comes is frames or a fault of the connection."""
     reader, heads = FrameReader(), AnswerHeads()
     with contextlib.suppress(ConnectionFault):
-        for kind, flags, _, payload in reader.feed(data):
+        for kind, _, _, payload in reader.feed(data):
             if kind == frames.HEADERS:
-                heads.read(payload)
+                heads[payload]
             else:
-                frames.unpadded(flags, payload)
+                frames.unpadded(payload)
                 PeerSettings().changed(payload)
 
 
@@ -143,7 +143,7 @@ def test_any_bytes(data: bytes) -> None:
 def test_any_block(block: bytes) -> None:
     """Whatever a header block holds, it is read or is a fault of the connection."""
     with contextlib.suppress(ConnectionFault):
-        AnswerHeads().read(block)
+        AnswerHeads()[block]
 
 
 @given(
@@ -168,7 +168,7 @@ def test_answer_heads_with_a_table() -> None:
     encoder, heads = hpack.Encoder(), AnswerHeads()
     for number in [1, 2, 1, 3, 1, 2]:
         fields = [(":status", "200"), ("content-type", "application/grpc"), ("x-n", str(number))]
-        assert (("x-n", str(number)),) == heads.read(encoder.encode(fields)).metadata
+        assert (("x-n", str(number)),) == heads[encoder.encode(fields)].metadata
 
 
 def test_answer_head() -> None:

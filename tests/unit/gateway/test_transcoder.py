@@ -9,6 +9,7 @@ from google.rpc import code_pb2, status_pb2
 from gateway.transcoding import bindings
 from gateway.transcoding.errors import Headers, StatusError, refuse
 from gateway.transcoding.http import Answer, HttpRequest, HttpResponse
+from gateway.transcoding.outcome import Outcome, outcome
 from gateway.transcoding.terms import Terms
 from gateway.transcoding.transcoder import Options, Transcoder
 from gateway.transcoding.transport import Call, Messages, Reply, ReplyStream
@@ -18,7 +19,7 @@ from tests.unit.gateway.protos import everything
 class Service:
     """Answers with what it is asked, or fails if it is asked to."""
 
-    def unary(self, call: Call, request: bytes) -> "asyncio.Future[Reply]":
+    def unary(self, call: Call, request: bytes) -> Outcome[Reply]:
         """Answers in the next turn of the loop."""
         reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         if b"fail" in request:
@@ -26,7 +27,7 @@ class Service:
             reply.set_exception(StatusError(status))
         else:
             reply.set_result(Reply(message=request, trailers=(("x-trailer", "b"),)))
-        return reply
+        return outcome(reply)
 
     def stream(self, call: Call, requests: bytes | Messages) -> ReplyStream:
         """Is not asked for."""
@@ -73,6 +74,7 @@ def answered(line: str, body: bytes, *, has_arrived: bool, is_known: bool) -> An
         path=path,
         query=query,
         headers=[(b"authorization", each.encode()) for each in token],
+        names=[b"authorization"] if token else [],
         body=body if has_arrived else None,
         chunks=chunks,
     )

@@ -172,25 +172,21 @@ def _from_base64(text: str) -> bytes | None:
         return None
 
 
-class AnswerHeads:
-    """Reads the header blocks of one connection, in the order of their frames.
+class AnswerHeads(dict[bytes, Head]):
+    """Reads the header blocks of one connection, in the order of their frames: `heads[block]`.
 
     We ask for no dynamic table, and then a block always means the same: most answers begin and end
     with the very same bytes, of which the meaning is remembered.
     """
 
-    __slots__ = ("_decoder", "_remembered")
+    __slots__ = ("_decoder",)
 
     def __init__(self) -> None:
+        super().__init__()
         self._decoder = hpack.Decoder(max_header_list_size=_MAX_LIST_BYTES)
-        self._remembered: dict[bytes, Head] = {}
 
-    def read(self, block: bytes) -> Head:
+    def __missing__(self, block: bytes) -> Head:
         """Reads one block. Raises ConnectionFault if it is malformed."""
-        found = self._remembered.get(block)
-        return found if found is not None else self._decode(block)
-
-    def _decode(self, block: bytes) -> Head:
         try:
             pairs = self._decoder.decode(block, raw=True)
         except HPACKError as error:
@@ -200,10 +196,10 @@ class AnswerHeads:
         head = read([(name, value) for name, value in pairs])
         if self._decoder.header_table.dynamic_entries:
             # The peer has a table all the same, so that blocks may mean something else next time.
-            self._remembered.clear()
+            self.clear()
         elif block and block[0] & _SIZE_UPDATE_MASK != _SIZE_UPDATE:
-            if len(self._remembered) >= _MAX_REMEMBERED:
-                self._remembered.clear()
+            if len(self) >= _MAX_REMEMBERED:
+                self.clear()
             if len(block) <= _MAX_REMEMBERED_BYTES:
-                self._remembered[block] = head
+                self[block] = head
         return head

@@ -19,7 +19,7 @@ from gateway.transcoding.transport.native.answer import (
 )
 from gateway.transcoding.transport.native.exchange import WINDOW_BYTES, Carrier, Unprocessed
 from gateway.transcoding.transport.native.flow_control import spent
-from gateway.transcoding.transport.native.message import MessageReader
+from gateway.transcoding.transport.native.message import MessageReader, whole
 from gateway.transcoding.transport.native.peer_settings import MAX_HEADER_LIST_BYTES
 
 _INFORMATIONAL = range(100, 200)
@@ -58,12 +58,14 @@ class Attempt:
     head: Head | None = None
     pushback_ms: int | None = None
     """What the failed call's trailers say about retrying."""
+    _message: bytes | None = None
     _reader: MessageReader | None = None
+    """Of a message that does not come at once."""
 
     @property
     def is_committed(self) -> bool:
         """Whether the answer had begun, so that the call must not be repeated (gRFC A6)."""
-        return self._reader is not None
+        return self.head is not None
 
     def fail(self, error: StatusError | Unprocessed) -> None:
         """Ends the attempt."""
@@ -89,7 +91,6 @@ class Attempt:
             if head.http_status != 200 or not head.is_grpc:  # noqa: PLR2004  # OK
                 raise failure_of_http(head)
             self.head = head
-            self._reader = MessageReader(head.encoding, self.limit_bytes)
 
     def on_data(self, data: bytes, size: int, *, ends: bool) -> int:
         """Takes a piece of the message, and returns by how much to open the window.
@@ -97,15 +98,27 @@ class Attempt:
         Raises StatusError if the call failed by it, ConnectionFault if the peer must not send it.
         """
         self.window = spent(self.window, size)
-        if self._reader is None:
+        if self.head is None:
             raise failure(code_pb2.INTERNAL, "the service answered without headers")
-        self._reader.feed(data)
+        grant = 0
+        if self._message is None and self._reader is None:
+            self._message = whole(data, self.limit_bytes)
+        elif self._message is not None and data:
+            raise failure(code_pb2.INTERNAL, "the service answered more than one message")
+        if self._message is None:
+            grant = self._gather(data, self.head.encoding)
         if ends:
             raise failure(code_pb2.UNKNOWN, "the service ended the call without a status")
+        return grant
+
+    def _gather(self, data: bytes, encoding: str) -> int:
+        """Takes a piece of a message that does not come at once."""
+        if self._reader is None:
+            self._reader = MessageReader(encoding, self.limit_bytes)
+        self._reader.feed(data)
+        self._message = self._reader.message
         # One message is all there may be; the window opens for a large one, and for nothing else.
-        grant = self._reader.missing - self.window
-        if grant <= 0:
-            return 0
+        grant = max(0, self._reader.missing - self.window)
         self.window += grant
         return grant
 
@@ -114,11 +127,11 @@ class Attempt:
         if trailers.status != code_pb2.OK:
             self.pushback_ms = trailers.pushback_ms
             raise failure_of_trailers(trailers, first)
-        if self._reader is None or self._reader.message is None or self._reader.is_partial:
+        if self._message is None:
             raise failure(code_pb2.INTERNAL, "the service answered OK without a message")
         self.caller.answered(
             Reply(
-                message=self._reader.message,
+                message=self._message,
                 headers=first.metadata,
                 trailers=trailers.metadata,
             )

@@ -189,8 +189,10 @@ class Connection(asyncio.Protocol):
         last, code = frames.word(payload) & frames.MAX_STREAM_ID, frames.word(payload, 4)
         if code == frames.ENHANCE_YOUR_CALM and payload[_GOAWAY_BYTES:] == _TOO_MANY_PINGS:
             self._keepalive.slow_down()
+        # At first: what is told of its refusal may call again, and not here.
+        self._retire()
         self._streams.refuse_after(last)
-        self.drain()
+        self._on_ended()
 
     # The end.
 

@@ -63,7 +63,8 @@ class Deadlines:
         self._timer = None
         now = self._loop.time() * _SLOTS_A_SECOND
         for slot in [slot for slot in self._slots if slot <= now]:
-            for waiting in self._slots.pop(slot):
+            for waiting in self._slots.pop(slot, ()):
                 waiting.expire()
-        if self._slots and self._timer is None:
+        # Whoever has expired may have added a later one.
+        if self._slots:
             self._wait_for(min(self._slots))

@@ -55,6 +55,11 @@ class Outflow:
         self.is_held = False
         """Whether what goes by and by waits, the network being slower than the windows."""
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether anything waits to be sent."""
+        return bool(self._streams)
+
     def limit_frames(self, max_bytes: int) -> None:
         """Takes another SETTINGS_MAX_FRAME_SIZE."""
         self._max_frame = min(max_bytes, _MAX_FRAME_BYTES)
@@ -114,7 +119,7 @@ class Outflow:
 
     def discard(self, stream_id: int) -> bool:
         """Forgets a stream; says whether it had not sent all."""
-        if self._streams.pop(stream_id, None) is None:
+        if not self._streams or self._streams.pop(stream_id, None) is None:
             return False
         self._ready.pop(stream_id, None)
         return True
@@ -151,10 +156,11 @@ class Outflow:
 class Inflow:
     """What the peer may still send on the connection."""
 
-    __slots__ = ("_left", "_size")
+    __slots__ = ("_half", "_left", "_size")
 
     def __init__(self, size: int) -> None:
         self._size = self._left = size
+        self._half = size >> 1
 
     def take(self, size: int) -> int:
         """Counts what came, padding too. Returns by how much to open the window, mostly 0.
@@ -162,7 +168,7 @@ class Inflow:
         Raises ConnectionFault if the peer sent what it must not.
         """
         left = self._left = spent(self._left, size)
-        if left >= self._size >> 1:
+        if left >= self._half:
             return 0
         self._left = self._size
         return self._size - left

@@ -48,7 +48,9 @@ _OF_BLOCKS: Final = frozenset((HEADERS, CONTINUATION))
 _SHAPE: Final = END_HEADERS | PADDED | PRIORITY
 _MAX_BLOCK_BYTES: Final = 65_536
 _PRIORITY_BYTES: Final = 5
-_HEAD: Final = struct.Struct(">HBBBI")
+# Length and type, flags, stream.
+_HEAD: Final = struct.Struct(">IBI")
+_HEAD_BYTES: Final = 9
 _WORD: Final = struct.Struct(">I")
 
 Frame = tuple[int, int, int, bytes]
@@ -65,8 +67,7 @@ class ConnectionFault(Exception):
 
 def frame(kind: int, flags: int, stream_id: int, payload: bytes = b"") -> bytes:
     """Writes one frame."""
-    length = len(payload)
-    return _HEAD.pack(length >> 8, length & 0xFF, kind, flags, stream_id) + payload
+    return _HEAD.pack(len(payload) << 8 | kind, flags, stream_id) + payload
 
 
 def headers(stream_id: int, block: bytes, max_bytes: int) -> bytes:
@@ -109,10 +110,8 @@ def word(payload: bytes, at: int = 0) -> int:
     return found
 
 
-def unpadded(flags: int, payload: bytes) -> bytes:
+def unpadded(payload: bytes) -> bytes:
     """Takes the padding off (RFC 9113 section 6.1). Raises ConnectionFault."""
-    if not flags & PADDED:
-        return payload
     if not payload or payload[0] >= len(payload):
         raise ConnectionFault(PROTOCOL_ERROR, "the padding is longer than the frame")
     return payload[1 : len(payload) - payload[0]]
@@ -135,26 +134,23 @@ class FrameReader:
             data = self._rest + data
         at, end = 0, len(data)
         unpack = _HEAD.unpack_from
-        while at + _HEAD.size <= end:
-            high, low, kind, flags, stream_id = unpack(data, at)
-            size = high << 8 | low
+        while (begin := at + _HEAD_BYTES) <= end:
+            word, flags, stream_id = unpack(data, at)
+            size, kind = word >> 8, word & 0xFF
             if size > MAX_FRAME_BYTES:
                 raise ConnectionFault(FRAME_SIZE_ERROR, "a frame is larger than allowed")
-            begin = at + _HEAD.size
             if begin + size > end:
                 break
             at = begin + size
             payload = data[begin:at]
             stream_id &= MAX_STREAM_ID
-            is_amid_block = self._block is not None
-            if kind == HEADERS and flags & _SHAPE == END_HEADERS and not is_amid_block:
+            is_whole = kind not in _OF_BLOCKS or (kind == HEADERS and flags & _SHAPE == END_HEADERS)
+            if is_whole and self._block is None:
                 yield kind, flags, stream_id, payload
-            elif kind in _OF_BLOCKS or is_amid_block:
-                whole = self._join(kind, flags, stream_id, payload)
-                if whole is not None:
-                    yield whole
-            else:
-                yield kind, flags, stream_id, payload
+                continue
+            block = self._join(kind, flags, stream_id, payload)
+            if block is not None:
+                yield block
         self._rest = data[at:]
 
     def _join(self, kind: int, flags: int, stream_id: int, payload: bytes) -> Frame | None:
@@ -162,7 +158,7 @@ class FrameReader:
         if self._block is None:
             if kind == CONTINUATION:
                 raise ConnectionFault(PROTOCOL_ERROR, "a continuation of nothing")
-            block = unpadded(flags, payload)
+            block = unpadded(payload) if flags & PADDED else payload
             if flags & PRIORITY:
                 block = block[_PRIORITY_BYTES:]
             if flags & END_HEADERS:

@@ -33,6 +33,21 @@ def framed(message: bytes, limit_bytes: int | None = None) -> bytes:
     return _PREFIX.pack(0, len(message)) + message
 
 
+def whole(data: bytes, limit_bytes: int) -> bytes | None:
+    """Gives the message that `data` is, prefix and all; None if it is none, or a compressed one.
+
+    Raises StatusError for one above the limit.
+    """
+    if len(data) < PREFIX_BYTES:
+        return None
+    compressed, length = _PREFIX.unpack_from(data)
+    if compressed or len(data) != PREFIX_BYTES + length:
+        return None
+    if length > limit_bytes:
+        raise _too_large(limit_bytes)
+    return data[PREFIX_BYTES:]
+
+
 class MessageReader:
     """Reads the one message of an answer from pieces of any size."""
 
@@ -47,13 +62,6 @@ class MessageReader:
 
     def feed(self, data: bytes) -> None:
         """Takes a piece. Raises StatusError for a message that is too large, or for two."""
-        if self.message is None and self._buffer is None and len(data) >= PREFIX_BYTES:
-            compressed, length = _PREFIX.unpack_from(data)
-            if len(data) == PREFIX_BYTES + length and not compressed:
-                if length > self._limit:
-                    raise _too_large(self._limit)
-                self.message = data[PREFIX_BYTES:]
-                return
         if data:
             self._gather(data)
 
@@ -66,11 +74,6 @@ class MessageReader:
             return PREFIX_BYTES - len(self._buffer)
         length: int = _PREFIX.unpack_from(self._buffer)[1]
         return PREFIX_BYTES + length - len(self._buffer)
-
-    @property
-    def is_partial(self) -> bool:
-        """Whether a message has begun that has not ended."""
-        return self._buffer is not None
 
     def _gather(self, data: bytes) -> None:
         if self.message is not None:

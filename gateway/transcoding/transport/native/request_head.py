@@ -70,22 +70,20 @@ def _name(key: str) -> bytes:
     return bytes((pattern,)) + _text(key.encode())
 
 
-def field(key: str, value: str | bytes) -> bytes:
-    """Writes a field of metadata. Raises StatusError if it is malformed."""
-    if isinstance(value, bytes):
-        # Padding is allowed, and left out by grpc itself.
-        data = base64.b64encode(value).rstrip(b"=")
-    elif value.isascii() and (value.isprintable() or not value):
-        data = value.encode()
-    else:
-        raise failure(code_pb2.INTERNAL, f"the metadata {key} is malformed")
-    size = len(data)
-    return _name(key) + (_SIZES[size] if size < _LONG else _integer(size, 7, 0)) + data
-
-
 def fields(metadata: Metadata) -> bytes:
     """Writes metadata. Raises StatusError if something of it is malformed."""
-    return b"".join([field(key, value) for key, value in metadata])
+    written: list[bytes] = []
+    for key, value in metadata:
+        if isinstance(value, bytes):
+            # Padding is allowed, and left out by grpc itself.
+            data = base64.b64encode(value).rstrip(b"=")
+        elif value.isascii() and (value.isprintable() or not value):
+            data = value.encode()
+        else:
+            raise failure(code_pb2.INTERNAL, f"the metadata {key} is malformed")
+        size = len(data)
+        written += (_name(key), _SIZES[size] if size < _LONG else _integer(size, 7, 0), data)
+    return b"".join(written)
 
 
 def timeout(seconds: float) -> bytes:
@@ -101,7 +99,7 @@ def _timeout(milliseconds: int) -> bytes:
 def _timeout_text(seconds: float) -> bytes:
     for scale, unit in _TIMEOUT_UNITS:
         if seconds * scale < _MAX_TIMEOUT_DIGITS:
-            return field("grpc-timeout", f"{max(int(seconds * scale), 1)}{unit}")
+            return fields((("grpc-timeout", f"{max(int(seconds * scale), 1)}{unit}"),))
     return b""
 
 

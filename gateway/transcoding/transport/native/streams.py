@@ -36,7 +36,7 @@ class Streams:
     ) -> None:
         """`write` sends; `reply` sends what the peer has caused, and raises if it is too much.
 
-        `on_ended` is called when a stream has ended, or no more can be begun.
+        `on_ended` is called when no stream is under way any more, or no more can be begun.
         """
         self._requests = requests
         self._write = write
@@ -118,7 +118,9 @@ class Streams:
             exchange.fail(failure(code_pb2.UNAVAILABLE, "the connection to the service was lost"))
 
     def _open(self, exchange: Exchange) -> None:
-        if not self._fits(exchange):
+        most = self._peer.max_header_list_size
+        block, body = exchange.block, exchange.body
+        if most is not None and most < self._requests.size(exchange.path, block, exchange.fields):
             exchange.fail(
                 failure(code_pb2.RESOURCE_EXHAUSTED, "the metadata is more than the service takes")
             )
@@ -126,23 +128,18 @@ class Streams:
         stream_id = exchange.stream_id = self._next_id
         self._next_id = stream_id + 2
         self._under_way[stream_id] = exchange
-        block = self._requests.begin(exchange.path) + exchange.block
+        block = self._requests.begin(exchange.path) + block
         head = frames.headers(stream_id, block, self._peer.max_frame_size)
-        if exchange.body is not None:
-            self._write(head + self._outflow.begin(stream_id, exchange.body))
-            self._write_more()
+        if body is not None:
+            self._write(head + self._outflow.begin(stream_id, body))
+            if self._outflow.is_waiting:
+                self._write_more()
         else:
             self._write(head)
             self._outflow.open(stream_id)
             exchange.on_open()
-        if self.are_used_up:
+        if stream_id >= frames.MAX_STREAM_ID - 2:
             self._on_ended()
-
-    def _fits(self, exchange: Exchange) -> bool:
-        limit = self._peer.max_header_list_size
-        if limit is None:
-            return True
-        return self._requests.size(exchange.path, exchange.block, exchange.fields) <= limit
 
     def _open_waiting(self) -> None:
         limit = self._peer.max_concurrent_streams
@@ -165,7 +162,8 @@ class Streams:
             exchange.fail(error)
         if self._waiting:
             self._open_waiting()
-        self._on_ended()
+        if not self._under_way:
+            self._on_ended()
 
     def _forget(self, exchange: Exchange) -> bool:
         """Returns whether some of the request was still to be sent."""
@@ -187,7 +185,7 @@ class Streams:
 
     def on_data(self, flags: int, stream_id: int, payload: bytes) -> None:
         """Takes a piece of an answer. Raises ConnectionFault."""
-        exchange = self._find(stream_id)
+        exchange = self._under_way.get(stream_id) or self._find(stream_id)
         size = len(payload)
         grant = self._inflow.take(size)
         if grant:
@@ -195,8 +193,10 @@ class Streams:
         if exchange is None:
             return
         ends = flags & frames.END_STREAM != 0
+        if flags & frames.PADDED:
+            payload = frames.unpadded(payload)
         try:
-            grant = exchange.on_data(frames.unpadded(flags, payload), size, ends=ends)
+            grant = exchange.on_data(payload, size, ends=ends)
         except StatusError as error:
             self._end(exchange, error, None if ends else frames.CANCEL)
         else:
@@ -206,8 +206,8 @@ class Streams:
     def on_headers(self, flags: int, stream_id: int, block: bytes) -> None:
         """Takes a header block. Raises ConnectionFault."""
         # Read in any case: it may change what later blocks mean.
-        head = self._answers.read(block)
-        exchange = self._find(stream_id)
+        head = self._answers[block]
+        exchange = self._under_way.get(stream_id) or self._find(stream_id)
         if exchange is None:
             return
         ends = flags & frames.END_STREAM != 0

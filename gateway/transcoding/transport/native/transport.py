@@ -59,7 +59,7 @@ class NativeTransport:
         await self._dispatch.close(grace_seconds)
 
     def unary(self, call: Call, request: bytes) -> UnaryCall:
-        """Sends one message; the future has the one that comes. Cancelling it cancels the call.
+        """Sends one message; the one that comes is the outcome. Cancelling it cancels the call.
 
         Raises StatusError at once if no address can be reached.
         """

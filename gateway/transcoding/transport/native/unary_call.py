@@ -1,17 +1,17 @@
 """A unary call: begins attempts until one has an answer, or the deadline comes.
 
-begun -> attempt -> answered: the future is done
+begun -> attempt -> answered: the outcome has come
   |        ^ `-- refused, or failed as its policy permits to repeat --.
   `--------+------- no connection yet: a task waits for it -----------'
 
 Mostly there is a connection and the first attempt is answered, and then all there is to the call
-is this future: no task, and nothing to wait for but the answer.
+is this outcome: no task, and nothing to wait for but the answer.
 """
 
 import asyncio
-from typing import Any
 
 from gateway.transcoding.errors import StatusError
+from gateway.transcoding.outcome import Outcome
 from gateway.transcoding.transport import Call, Reply
 from gateway.transcoding.transport.native import message, request_head
 from gateway.transcoding.transport.native.attempt import Attempt
@@ -21,7 +21,7 @@ from gateway.transcoding.transport.native.exchange import Unprocessed
 from gateway.transcoding.transport.native.retry import Tries
 
 
-class UnaryCall(asyncio.Future[Reply]):
+class UnaryCall(Outcome[Reply]):
     """The answer to come. Cancelling it cancels the call."""
 
     __slots__ = (
@@ -40,7 +40,7 @@ class UnaryCall(asyncio.Future[Reply]):
 
     def __init__(self, dispatch: Dispatch, call: Call, request: bytes) -> None:
         """The call is made at once. Raises StatusError if no address can be reached."""
-        super().__init__(loop=dispatch.loop)
+        super().__init__()
         self._dispatch = dispatch
         self._call = call
         self._metadata = call.metadata + dispatch.metadata
@@ -60,10 +60,10 @@ class UnaryCall(asyncio.Future[Reply]):
         else:
             self._task = dispatch.loop.create_task(self._begin_later(0))
 
-    def cancel(self, msg: Any = None) -> bool:
+    def cancel(self) -> None:
         """Cancels the call, and tells the service."""
         self._abandon()
-        return super().cancel(msg)
+        super().cancel()
 
     def expire(self) -> None:
         """Ends the call because its deadline has come."""
@@ -74,8 +74,7 @@ class UnaryCall(asyncio.Future[Reply]):
         """Takes the answer of the attempt."""
         self._let_go()
         self._dispatch.throttle.on_success()
-        if not self.done():
-            self.set_result(reply)
+        self.settle(reply)
 
     def failed(self, error: StatusError | Unprocessed) -> None:
         """Takes what the attempt failed by, and makes another one if that may be."""
@@ -123,8 +122,7 @@ class UnaryCall(asyncio.Future[Reply]):
 
     def _fail(self, error: StatusError) -> None:
         self._let_go()
-        if not self.done():
-            self.set_exception(error)
+        self.settle(None, error)
 
     def _let_go(self) -> None:
         """Forgets the attempt and the deadline: each knows the call.
