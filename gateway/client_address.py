@@ -52,7 +52,7 @@ def located(handler: Handler, address_of: Callable[[HttpRequest], str] | None) -
 
     def handle(request: HttpRequest) -> Answer:
         if _NAME in request.names:
-            request.headers[:] = [each for each in request.headers if each[0] != _NAME]
+            request.replace([each for each in request.headers if each[0] != _NAME])
         if address_of is not None and (address := address_of(request)):
             request.added.append((_FIELD, address))
         return handler(request)

@@ -108,15 +108,15 @@ class GuardedTransport:
         """Counts a call, and gives its outcome back."""
         seconds = self._now() - begin
         self._limit.end(method.usual, seconds)
-        if isinstance(error, asyncio.CancelledError):
-            raise error
-        code = error.status.code if isinstance(error, StatusError) else code_pb2.OK
-        is_refused = code == code_pb2.RESOURCE_EXHAUSTED
-        self._precedence.ended(method.priority, method.usual, seconds, is_refused=is_refused)
         if error is None:
+            self._precedence.ended(method.priority, method.usual, seconds, is_refused=False)
             self._breaker.succeeded()
             return reply
-        self._breaker.ended(code_name(code), seconds)
+        if not isinstance(error, asyncio.CancelledError):
+            code = error.status.code if isinstance(error, StatusError) else code_pb2.OK
+            is_refused = code == code_pb2.RESOURCE_EXHAUSTED
+            self._precedence.ended(method.priority, method.usual, seconds, is_refused=is_refused)
+            self._breaker.ended(code_name(code), seconds)
         raise error
 
     def _refusal(self, kind: type[DomainError], message: str, seconds: float) -> StatusError:

@@ -24,7 +24,7 @@ from opentelemetry.trace import Span, StatusCode
 
 from gateway.request_metrics import RequestMetrics
 from gateway.transcoding.codec import Codec
-from gateway.transcoding.errors import Headers, StatusError
+from gateway.transcoding.errors import StatusError
 from gateway.transcoding.http import (
     Answer,
     ClientGone,
@@ -100,7 +100,7 @@ class _Visit:
         context: dict[str, str] = {}
         request_id = None
         if not _READ.isdisjoint(request.names):
-            request_id, context = _take(request.headers)
+            request_id, context = _take(request)
         self.request_id = request_id or str(uuid_utils.uuid7())
         self.span, self.traceparent = traces.begin(request.method, context)
         request.added += ((traces.TRACEPARENT, self.traceparent), ("x-request-id", self.request_id))
@@ -160,12 +160,13 @@ class _Visit:
             )
 
 
-def _take(headers: Headers) -> tuple[str | None, dict[str, str]]:
+def _take(request: HttpRequest) -> tuple[str | None, dict[str, str]]:
     """Takes what the client says of the request: its id, if it is good, and its trace."""
+    headers = request.headers
     request_id = header(headers, _REQUEST_ID)
     found = ((name.decode(), header(headers, name)) for name in (_TRACEPARENT, _TRACESTATE))
     context = {name: value for name, value in found if value is not None}
-    headers[:] = [each for each in headers if each[0] not in (_REQUEST_ID, _TRACEPARENT)]
+    request.replace([each for each in headers if each[0] not in (_REQUEST_ID, _TRACEPARENT)])
     return request_id if request_id and _is_request_id(request_id) else None, context
 
 

@@ -29,7 +29,7 @@ class HttpRequest:
     query: str
     headers: Headers
     names: Collection[bytes]
-    """The names of the fields that came: what to ask first, since most fields are not there."""
+    """Those of all `headers`: what to ask first, since most fields are not there."""
     body: bytes | None
     """The whole body if it has arrived, empty if there is none; None if `chunks` has to read it."""
     chunks: Callable[[], Chunks]
@@ -41,6 +41,11 @@ class HttpRequest:
     """What we have to say to the service with the call, as metadata."""
     peer: str = ""
     """The address at the other end of the connection; empty if it has none."""
+
+    def replace(self, headers: Headers) -> None:
+        """Has these fields in place of those that came."""
+        self.headers[:] = headers
+        self.names = dict(headers)
 
 
 class WebSocket(Protocol):

@@ -47,7 +47,8 @@ def from_request(request: HttpRequest, denied: re.Pattern[str] | None = None) ->
 
     Raises StatusError as `from_headers` does.
     """
-    if FORWARDED.keys().isdisjoint(request.names) and _IN not in b"\n".join(request.names):
+    names = request.names
+    if FORWARDED.keys().isdisjoint(names) and b"\n".join(names).find(_IN) < 0:
         return tuple(request.added)
     return bounded((*from_headers(request.headers, denied), *request.added))
 

@@ -8,9 +8,7 @@ look-up costs what the path is long, not what there are routes. A path matches s
 A verb counts only where a route registers it: without one, `/v1/things/a:b` is the thing `a:b`.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Final, Generic, TypeVar
 
 from gateway.transcoding import percent
@@ -97,12 +95,12 @@ class Router(Generic[RouteT]):
             readings = self._readings(segments)
         for verb, segments in readings:
             names = _literals(segments) if "%" in path else segments
-            route = _first(self._root, names, 0, verb, partial(_pick, method))
+            route = _first(self._root, names, 0, verb, method)
             if route is not None:
                 return Match(route=route, segments=segments)
         allow: set[str] = set()
         for verb, segments in readings:
-            _first(self._root, _literals(segments), 0, verb, allow.update)
+            _add_methods(self._root, _literals(segments), 0, verb, allow)
         if "GET" in allow:
             allow.add("HEAD")
         return NoMatch(allow=frozenset(allow))
@@ -117,21 +115,15 @@ class Router(Generic[RouteT]):
         return [(None, segments)]
 
 
-_Found = TypeVar("_Found")
-
-
 def _first(
     node: _Node[RouteT],
     segments: list[str],
     depth: int,
     verb: str | None,
-    take: Callable[[_Methods[RouteT]], _Found | None],
-) -> _Found | None:
-    """Hands the routes that match to `take`, the most specific first, until it returns one.
-
-    `segments` are normalised, as literals are.
-    """
-    found: _Found | None = None
+    method: str,
+) -> RouteT | None:
+    """Finds the most specific route. `segments` are normalised, as literals are."""
+    found: RouteT | None = None
     count = len(segments)
     # As long as there is one way to go there is nothing to come back to.
     while depth < count and not node.rest:
@@ -144,17 +136,32 @@ def _first(
         node, depth = only, depth + 1
     if depth == count:
         if verb in node.ends:
-            found = take(node.ends[verb])
+            found = _pick(method, node.ends[verb])
     else:
         text = segments[depth]
         child = node.literals.get(text)
         if child is not None:
-            found = _first(child, segments, depth + 1, verb, take)
+            found = _first(child, segments, depth + 1, verb, method)
         if found is None and node.one is not None and text:
-            found = _first(node.one, segments, depth + 1, verb, take)
+            found = _first(node.one, segments, depth + 1, verb, method)
     if found is None and verb in node.rest:
-        found = take(node.rest[verb])
+        found = _pick(method, node.rest[verb])
     return found
+
+
+def _add_methods(
+    node: _Node[RouteT], segments: list[str], depth: int, verb: str | None, methods: set[str]
+) -> None:
+    """Adds the methods of all routes that take a path."""
+    methods.update(node.rest.get(verb, ()))
+    if depth == len(segments):
+        methods.update(node.ends.get(verb, ()))
+        return
+    text = segments[depth]
+    ways = (node.literals.get(text), node.one if text else None)
+    for child in ways:
+        if child is not None:
+            _add_methods(child, segments, depth + 1, verb, methods)
 
 
 def _pick(method: str, methods: _Methods[RouteT]) -> RouteT | None:

@@ -41,7 +41,7 @@ def accept(request: HttpRequest, origins: Collection[str]) -> Headers:
     tokens = [each.removeprefix(BEARER) for each in offered if each.startswith(BEARER)]
     kept = [item for item in request.headers if item[0] != _PROTOCOLS]
     kept.extend((_AUTHORIZATION, f"Bearer {token}".encode("latin-1")) for token in tokens)
-    request.headers[:] = kept
+    request.replace(kept)
     if not offered:
         return []
     if SUBPROTOCOL not in offered:

@@ -1,10 +1,10 @@
 """What the call being served came with, and what it hands on to the calls made for it."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from services.mesh.room import Room
@@ -43,6 +43,10 @@ class ServedCall:
 _current: ContextVar[ServedCall] = ContextVar("served_call", default=ServedCall())  # noqa: B039  # outside of a call it is never changed
 
 
+# That of calls of which no more is known. Its methods are called as they are, without a function.
+_name: ContextVar[str] = ContextVar("name", default="")
+
+
 _arrived: ContextVar[Metadata] = ContextVar("arrived", default=())
 
 
@@ -73,7 +77,7 @@ def begin(call: ServedCall) -> None:
 
 def request_id() -> str:
     """Return the id under which this call appears in every log; empty outside of a call."""
-    return _current.get().request_id
+    return _current.get().request_id or _name.get()
 
 
 def remaining() -> float | None:
@@ -82,14 +86,11 @@ def remaining() -> float | None:
     return None if expiry is None else expiry - time.monotonic()
 
 
-def name(request_id: str) -> Token[ServedCall]:
-    """Begin a call of which no more than its id is known; returns what ends it."""
-    return _current.set(ServedCall(request_id))
+name: Final[Callable[[str], Token[str]]] = _name.set
+"""Begins a call of which no more than its id is known; returns what ends it."""
 
-
-def forget(token: Token[ServedCall]) -> None:
-    """End what `name` began, where it is not the task that ends."""
-    _current.reset(token)
+forget: Final[Callable[[Token[str]], None]] = _name.reset
+"""Ends what `name` began, where it is not the task that ends."""
 
 
 @contextmanager
