@@ -90,17 +90,16 @@ class Pages:
 
     def before(self, handler: Handler) -> Handler:
         """Answers the pages' own paths, and leaves all others to `handler`."""
+        paths = frozenset(("/healthz", "/readyz", "/openapi.json", *self._files))
 
         def handle(request: HttpRequest) -> Answer:
-            if request.method in ("GET", "HEAD"):
-                page = self._page(request.path)
-                if page is not None:
-                    return page
+            if request.path in paths and request.method in ("GET", "HEAD"):
+                return self._page(request.path)
             return handler(request)
 
         return handle
 
-    def _page(self, path: str) -> Answer | None:
+    def _page(self, path: str) -> Answer:
         if path == "/healthz":
             return _json({"status": "alive"})
         if path == "/readyz":
@@ -108,9 +107,7 @@ class Pages:
         if path == "/openapi.json":
             headers = [_JSON, (b"cache-control", b"no-cache")]
             return HttpResponse(status=200, headers=headers, body=self._document)
-        if path in self._files:
-            return asyncio.get_running_loop().create_task(self._file(path))
-        return None
+        return asyncio.get_running_loop().create_task(self._file(path))
 
     async def _readiness(self) -> HttpResponse:
         results = await asyncio.gather(*(check() for check in self._checks.values()))

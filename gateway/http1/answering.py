@@ -64,7 +64,8 @@ class Answering(Channel):
             try:
                 self._respond(response)
                 if self._reader.buffered_bytes:
-                    self._serve()
+                    # Not here: answers that come at once would come in one another.
+                    asyncio.get_running_loop().call_soon(self._serve)
             except Exception as failure:  # noqa: BLE001  # nobody else would hear of it
                 self._fail(failure)
         elif isinstance(error, (ClientGone, asyncio.CancelledError)):

@@ -29,6 +29,7 @@ _GRPC_WEB: Final = (
     *("application/grpc-web-text", "application/grpc-web-text+proto"),
 )
 _VERSION: Final = b"connect-protocol-version"
+_NOT_FOUND: Final = HTTPStatus.NOT_FOUND
 
 
 class RpcServer:
@@ -48,7 +49,8 @@ class RpcServer:
             answer = None if endpoint is None else self._answer(endpoint, request)
             if answer is None:
                 answer = handler(request)
-                if _is_unknown(answer) and refusal.is_rpc(request):
+                is_unknown = isinstance(answer, HttpResponse) and answer.status == _NOT_FOUND
+                if is_unknown and refusal.is_rpc(request):
                     return refusal.unknown_path(request)
             return answer
 
@@ -87,10 +89,6 @@ class RpcServer:
             return None
         known = (*(_STREAMS if _is_stream(endpoint) else _UNARY), *_GRPC_WEB)
         return refusal.unknown_type(request, known)
-
-
-def _is_unknown(answer: Answer) -> bool:
-    return isinstance(answer, HttpResponse) and answer.status == HTTPStatus.NOT_FOUND
 
 
 def _is_stream(endpoint: Endpoint) -> bool:

@@ -175,6 +175,22 @@ async def test_discarded_deadline(deadlines: Deadlines) -> None:
     assert not early.expired_at.done()
 
 
+async def test_a_deadline_that_is_added_when_another_comes(deadlines: Deadlines) -> None:
+    """What one that expires begins anew holds up nobody else's deadline."""
+    now = asyncio.get_running_loop().time()
+    other, later = _Waiting(), _Waiting()
+
+    class Again:
+        def expire(self) -> None:
+            deadlines.add(now + 60, later)
+
+    deadlines.add(now, Again())
+    deadlines.add(now + 0.05, other)
+    async with asyncio.timeout(5):
+        await other.expired_at
+    assert not later.expired_at.done()
+
+
 async def test_keepalive() -> None:
     """A peer that answers no ping is given up; one that says anything is not."""
     loop = asyncio.get_running_loop()
