@@ -127,13 +127,16 @@ def _first(
     count = len(segments)
     # As long as there is one way to go there is nothing to come back to.
     while depth < count and not node.rest:
-        literal, other = node.literals.get(segments[depth]), node.one
-        if literal is not None and other is not None:
+        text = segments[depth]
+        only = node.literals.get(text)
+        if only is None:
+            only = node.one
+            if only is None or not text:
+                return None
+        elif node.one is not None:
             break
-        only = literal or other
-        if only is None or (literal is None and not segments[depth]):
-            return None
-        node, depth = only, depth + 1
+        node = only
+        depth += 1
     if depth == count:
         if verb in node.ends:
             found = _pick(method, node.ends[verb])

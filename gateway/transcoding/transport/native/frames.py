@@ -51,6 +51,7 @@ _PRIORITY_BYTES: Final = 5
 # Length and type, flags, stream.
 _HEAD: Final = struct.Struct(">IBI")
 _HEAD_BYTES: Final = 9
+_MOST: Final = MAX_FRAME_BYTES << 8 | 0xFF
 _WORD: Final = struct.Struct(">I")
 
 Frame = tuple[int, int, int, bytes]
@@ -136,14 +137,14 @@ class FrameReader:
         unpack = _HEAD.unpack_from
         while (begin := at + _HEAD_BYTES) <= end:
             word, flags, stream_id = unpack(data, at)
-            size, kind = word >> 8, word & 0xFF
-            if size > MAX_FRAME_BYTES:
+            if word > _MOST:
                 raise ConnectionFault(FRAME_SIZE_ERROR, "a frame is larger than allowed")
-            if begin + size > end:
+            stop = begin + (word >> 8)
+            if stop > end:
                 break
-            at = begin + size
-            payload = data[begin:at]
+            kind, payload = word & 0xFF, data[begin:stop]
             stream_id &= MAX_STREAM_ID
+            at = stop
             is_whole = kind not in _OF_BLOCKS or (kind == HEADERS and flags & _SHAPE == END_HEADERS)
             if is_whole and self._block is None:
                 yield kind, flags, stream_id, payload
