@@ -54,7 +54,7 @@ async def test_in_order_and_once(database_url: str, folder: Path) -> None:
 async def test_a_database_that_is_not_there(folder: Path) -> None:
     """Who starts a migration is told why it cannot be done now, and may try again."""
     nobody = f"postgresql://souk@{ports.address(ports.free()[0])}/souk"
-    with pytest.raises(Unavailable, match=r"the database cannot be reached: .*refused"):
+    with pytest.raises(Unavailable, match="the database cannot be reached"):
         await apply(nobody, folder)
 
 
