@@ -13,6 +13,7 @@ already stays so.
 
 from dataclasses import dataclass
 from datetime import timedelta
+from uuid import UUID
 
 from services.mesh.database import Database
 from services.user.domain import TooManyAttempts
@@ -67,9 +68,10 @@ class AttemptStore:
     async def take(self, account: str, *, address: str) -> None:
         """Count a try at `account`, from `address` if it is known. Raises TooManyAttempts.
 
-        The address comes first: one that may try no more keeps nobody else out.
+        `account` is `named` or `signed_in`. The address comes first: one that may try no more
+        keeps nobody else out.
         """
-        counted = [(_account(account), self._limits.per_account)]
+        counted = [(account, self._limits.per_account)]
         if address:
             counted.insert(0, (_address(address), self._limits.per_address))
         async with self._db.connection() as conn:
@@ -85,7 +87,7 @@ class AttemptStore:
     async def succeeded(self, account: str, *, address: str) -> None:
         """Forget what was counted against `account`, and this try of `address`."""
         async with self._db.connection() as conn:
-            await conn.execute(_FORGET, _account(account))
+            await conn.execute(_FORGET, account)
             if address:
                 await conn.execute(_TAKE_BACK, _address(address))
 
@@ -97,8 +99,18 @@ class AttemptStore:
                 ended = len(await conn.fetch(_FORGET_ENDED))
 
 
-def _account(name: str) -> str:
-    return f"account:{name}"
+def named(email: str) -> str:
+    """Return what is counted for an account that somebody names, whether there is one or not."""
+    return f"account:{email}"
+
+
+def signed_in(user_id: UUID) -> str:
+    """Return what is counted for the account of somebody who is signed in.
+
+    Nobody who only names an account comes to it, whatever the name: else who knows a user's id
+    could keep them from changing their password.
+    """
+    return f"user:{user_id}"
 
 
 def _address(address: str) -> str:

@@ -5,6 +5,7 @@ from uuid import UUID
 from services.mesh import ids
 from services.mesh.audit import AuditLog
 from services.mesh.client_address import client_address
+from services.user import attempt_store
 from services.user.access_tokens import AccessTokens
 from services.user.attempt_store import AttemptStore
 from services.user.domain import (
@@ -70,7 +71,7 @@ class Accounts:
         Raises CredentialsInvalid, the same way whatever is wrong, and TooManyAttempts.
         """
         address = client_address()
-        await self._count_attempt(email, address)
+        await self._count_attempt(attempt_store.named(email), address)
         found = await self._users.credentials_of_email(email)
         matches = await self._passwords.matches(password, found.password_hash if found else None)
         if found is None or not matches or found.user.state is not UserState.ACTIVE:
@@ -80,7 +81,7 @@ class Accounts:
             raise error
         password_hash = await self._up_to_date_hash(found, password)
         refresh_token = await self._sessions.begin(found.user.user_id, password_hash=password_hash)
-        await self._attempts.succeeded(email, address=address)
+        await self._attempts.succeeded(attempt_store.named(email), address=address)
         return self._tokens(found.user, refresh_token)
 
     async def _count_attempt(self, account: str, address: str, *, resource: str = "") -> None:
@@ -105,7 +106,8 @@ class Accounts:
         Raises PasswordWrong and TooManyAttempts.
         """
         address = client_address()
-        await self._count_attempt(str(user_id), address, resource=f"users/{user_id}")
+        account = attempt_store.signed_in(user_id)
+        await self._count_attempt(account, address, resource=f"users/{user_id}")
         credentials = await self._users.credentials_of_user(user_id)
         changed = await self._passwords.matches(
             current, credentials.password_hash
@@ -119,7 +121,7 @@ class Accounts:
             error = PasswordWrong("the present password is wrong")
             await self._audit_log.refused(error, resource=f"users/{user_id}")
             raise error
-        await self._attempts.succeeded(str(user_id), address=address)
+        await self._attempts.succeeded(account, address=address)
 
     async def _up_to_date_hash(self, found: Credentials, password: str) -> str:
         """Return the stored hash, made anew at today's cost if it was cheaper."""

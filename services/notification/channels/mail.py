@@ -53,10 +53,15 @@ class MailSender:
             raise NotSent(f"no address: {error.code} {error.reason}") from error
         server = self._server
         try:
+            message = _message(dispatch, sender=server.sender, to=to)
+        except ValueError as error:
+            # HTML's rule for addresses, which the contract has, takes "a..b@example.com".
+            raise NotSent("the address is none of RFC 5322") from error
+        try:
             # aiosmtplib's own timeout begins anew with each command.
             async with asyncio.timeout(server.timeout.total_seconds()):
                 await aiosmtplib.send(
-                    _message(dispatch, sender=server.sender, to=to),
+                    message,
                     hostname=server.host,
                     port=server.port,
                     username=server.username,

@@ -130,6 +130,22 @@ async def test_whatever_finds_an_account_counts_against_it(parts: Parts):
     assert (await told(parts.accounts, "iris@example.com"))[0] == TooManyAttempts.reason
 
 
+async def test_who_knows_an_id_keeps_nobody_from_changing_the_password(parts: Parts):
+    """Tries to sign in by a user's id, which is no name, are not counted against the user."""
+    user = await parts.accounts.register(
+        email="ada@example.com", password=PASSWORD, display_name="Ada"
+    )
+    for _ in range(LIMITS.per_account + 1):
+        await told(parts.accounts, str(user.user_id))
+
+    await parts.accounts.change_password(
+        user.user_id, session_id=None, current=PASSWORD, new="another engine"
+    )
+    tokens = await parts.accounts.login(email="ada@example.com", password="another engine")
+
+    assert tokens.access_token
+
+
 async def test_an_address_is_bounded_over_all_accounts(parts: Parts):
     """One guess at each of many accounts is guessing too; another address goes on."""
     for number in range(LIMITS.per_address):
