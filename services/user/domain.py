@@ -149,6 +149,12 @@ class LastAdmin(FailedPrecondition):
     reason = "LAST_ADMIN"
 
 
+class RoleWithdrawn(PermissionDenied):
+    """The caller's account has lost the role since the access token was issued, or is closed."""
+
+    reason = "ROLE_WITHDRAWN"
+
+
 class PasswordWrong(PermissionDenied):
     """The present password is wrong."""
 

@@ -102,7 +102,7 @@ class UserServicer(user_service_pb2_grpc.UserServiceServicer):
         self, request: pb.DeactivateUserRequest, context: Any
     ) -> pb.DeactivateUserResponse:
         """Close an account."""
-        user = await self._users.deactivate(_user_id(request.user_id))
+        user = await self._users.deactivate(_user_id(request.user_id), by=_user_id())
         return pb.DeactivateUserResponse(user=convert.user_to_proto(user))
 
     async def ListUsers(self, request: pb.ListUsersRequest, context: Any) -> pb.ListUsersResponse:
@@ -119,7 +119,7 @@ class UserServicer(user_service_pb2_grpc.UserServiceServicer):
     ) -> pb.AssignRoleResponse:
         """Set the roles of a user."""
         user = await self._users.assign_roles(
-            _user_id(request.user_id), convert.roles_from_proto(request.roles)
+            _user_id(request.user_id), convert.roles_from_proto(request.roles), by=_user_id()
         )
         return pb.AssignRoleResponse(user=convert.user_to_proto(user))
 

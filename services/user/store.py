@@ -12,6 +12,7 @@ from services.user.domain import (
     EmailTaken,
     LastAdmin,
     Role,
+    RoleWithdrawn,
     User,
     UserNotFound,
     UserState,
@@ -130,25 +131,36 @@ class UserStore:
                 return user
             return await _changed(conn, user_id, "display_name = $2", display_name)
 
-    async def assign_roles(self, user_id: UUID, roles: frozenset[Role]) -> User:
-        """Give the user exactly `roles`. Raises UserNotFound, LastAdmin."""
+    async def assign_roles(
+        self, user_id: UUID, roles: frozenset[Role], *, by: UUID | None = None
+    ) -> User:
+        """Give the user exactly `roles`, as `by` wants it.
+
+        Raises UserNotFound, LastAdmin, RoleWithdrawn.
+        """
         async with self._db.transaction() as conn:
             await conn.execute("SELECT pg_advisory_xact_lock($1)", _ADMIN_LOCK)
             user = await _locked(conn, user_id)
             if frozenset(user.roles) == roles:
                 return user
+            await _require_admin(conn, by)
             if Role.ADMIN in user.roles and Role.ADMIN not in roles:
                 await _require_another_admin(conn, user_id)
             await audit.record(conn, resource=f"users/{user_id}")
             return await _changed(conn, user_id, "roles = $2", sorted(roles))
 
-    async def deactivate(self, user_id: UUID) -> User:
-        """Close the account and end its sessions. Raises UserNotFound, LastAdmin."""
+    async def deactivate(self, user_id: UUID, *, by: UUID | None = None) -> User:
+        """Close the account and end its sessions, as `by` wants it.
+
+        Raises UserNotFound, LastAdmin, RoleWithdrawn.
+        """
         async with self._db.transaction() as conn:
             await conn.execute("SELECT pg_advisory_xact_lock($1)", _ADMIN_LOCK)
             user = await _locked(conn, user_id)
             if user.state is UserState.DEACTIVATED:
                 return user
+            if by != user_id:
+                await _require_admin(conn, by)
             if Role.ADMIN in user.roles:
                 await _require_another_admin(conn, user_id)
             await conn.execute(
@@ -190,6 +202,19 @@ async def _changed(conn: Connection, user_id: UUID, assignment: str, value: obje
         value,
     )
     return _user(row)
+
+
+async def _require_admin(conn: Connection, user_id: UUID | None) -> None:
+    """Return unless this user's account says that they are no admin now.
+
+    An access token says what was so up to ten minutes ago. Who was an admin then could use that to
+    become one again, or to shut out the others.
+    """
+    is_admin = await conn.fetchval(
+        "SELECT 'admin' = ANY (roles) AND state = 'active' FROM users WHERE user_id = $1", user_id
+    )
+    if is_admin is False:
+        raise RoleWithdrawn("you are no admin any more")
 
 
 async def _require_another_admin(conn: Connection, user_id: UUID) -> None:

@@ -13,6 +13,7 @@ from services.user.domain import (
     LastAdmin,
     PostalAddress,
     Role,
+    RoleWithdrawn,
     TooManyAddresses,
     User,
     UserNotFound,
@@ -104,6 +105,36 @@ async def test_two_admins_cannot_remove_each_other(parts: Parts):
 
     assert sum(isinstance(result, LastAdmin) for result in results) == 1
     assert await parts.users.has_admin()
+
+
+@pytest.mark.parametrize("is_closed", [False, True], ids=["without the role", "closed"])
+async def test_who_was_an_admin_cannot_become_one_again(parts: Parts, is_closed: bool):
+    """By a token from before, a former admin changes neither roles nor accounts of others."""
+    admin = await new_user(parts, "admin@example.com", Role.ADMIN)
+    former = await new_user(parts, "former@example.com", Role.ADMIN)
+    if is_closed:
+        await parts.users.deactivate(former.user_id, by=admin.user_id)
+    else:
+        await parts.users.assign_roles(former.user_id, frozenset(), by=admin.user_id)
+
+    for target in (former, admin):
+        with pytest.raises(RoleWithdrawn):
+            await parts.users.assign_roles(
+                target.user_id, frozenset({Role.ADMIN, Role.SUPPORT}), by=former.user_id
+            )
+    with pytest.raises(RoleWithdrawn):
+        await parts.users.deactivate(admin.user_id, by=former.user_id)
+
+    assert (await parts.users.get(former.user_id)).roles == ((Role.ADMIN,) if is_closed else ())
+
+
+async def test_anybody_closes_their_own_account(parts: Parts):
+    """It takes no role to close what is one's own."""
+    user = await new_user(parts)
+
+    closed = await parts.users.deactivate(user.user_id, by=user.user_id)
+
+    assert closed.state is UserState.DEACTIVATED
 
 
 async def test_roles_are_replaced(parts: Parts):

@@ -114,6 +114,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     whether there is such an account plays no part. Repeat after the time told
     (`RESOURCE_EXHAUSTED`).
     """
+    ERROR_REASON_ROLE_WITHDRAWN: _ErrorReason.ValueType  # 11
+    """The caller's account has lost the role since the access token was issued,
+    or is closed (`PERMISSION_DENIED`).
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call to this service failed, as `google.rpc.ErrorInfo.reason`."""
@@ -148,6 +152,10 @@ ERROR_REASON_TOO_MANY_ATTEMPTS: ErrorReason.ValueType  # 10
 """The password was guessed too often, of this account or from this address;
 whether there is such an account plays no part. Repeat after the time told
 (`RESOURCE_EXHAUSTED`).
+"""
+ERROR_REASON_ROLE_WITHDRAWN: ErrorReason.ValueType  # 11
+"""The caller's account has lost the role since the access token was issued,
+or is closed (`PERMISSION_DENIED`).
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 

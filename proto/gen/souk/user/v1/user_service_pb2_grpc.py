@@ -170,7 +170,8 @@ class UserServiceServicer(object):
 
     def DeactivateUser(self, request, context):
         """Closes an account: the caller's, or for admins anyone's. All its sessions
-        end. Closing a closed account changes nothing.
+        end. Closing a closed account changes nothing. Fails with `ROLE_WITHDRAWN`
+        for who is no admin any more, whatever the access token says.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -185,7 +186,8 @@ class UserServiceServicer(object):
 
     def AssignRole(self, request, context):
         """Gives a user exactly the roles named. It shows in tokens issued from then
-        on. Fails with `LAST_ADMIN` if nobody would be left to undo it.
+        on. Fails with `LAST_ADMIN` if nobody would be left to undo it, and with
+        `ROLE_WITHDRAWN` for who is no admin any more.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

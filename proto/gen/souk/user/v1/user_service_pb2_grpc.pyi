@@ -55,13 +55,15 @@ class UserServiceStub:
     """Replaces the caller's password and ends all their other sessions."""
     DeactivateUser: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.DeactivateUserRequest, _user_service_pb2.DeactivateUserResponse]
     """Closes an account: the caller's, or for admins anyone's. All its sessions
-    end. Closing a closed account changes nothing.
+    end. Closing a closed account changes nothing. Fails with `ROLE_WITHDRAWN`
+    for who is no admin any more, whatever the access token says.
     """
     ListUsers: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.ListUsersRequest, _user_service_pb2.ListUsersResponse]
     """Lists users, the newest first."""
     AssignRole: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.AssignRoleRequest, _user_service_pb2.AssignRoleResponse]
     """Gives a user exactly the roles named. It shows in tokens issued from then
-    on. Fails with `LAST_ADMIN` if nobody would be left to undo it.
+    on. Fails with `LAST_ADMIN` if nobody would be left to undo it, and with
+    `ROLE_WITHDRAWN` for who is no admin any more.
     """
     CreateAddress: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.CreateAddressRequest, _user_service_pb2.CreateAddressResponse]
     """Adds an address to the caller's account."""
@@ -104,13 +106,15 @@ class UserServiceAsyncStub(UserServiceStub):
     """Replaces the caller's password and ends all their other sessions."""
     DeactivateUser: _aio.UnaryUnaryMultiCallable[_user_service_pb2.DeactivateUserRequest, _user_service_pb2.DeactivateUserResponse]  # type: ignore[assignment]
     """Closes an account: the caller's, or for admins anyone's. All its sessions
-    end. Closing a closed account changes nothing.
+    end. Closing a closed account changes nothing. Fails with `ROLE_WITHDRAWN`
+    for who is no admin any more, whatever the access token says.
     """
     ListUsers: _aio.UnaryUnaryMultiCallable[_user_service_pb2.ListUsersRequest, _user_service_pb2.ListUsersResponse]  # type: ignore[assignment]
     """Lists users, the newest first."""
     AssignRole: _aio.UnaryUnaryMultiCallable[_user_service_pb2.AssignRoleRequest, _user_service_pb2.AssignRoleResponse]  # type: ignore[assignment]
     """Gives a user exactly the roles named. It shows in tokens issued from then
-    on. Fails with `LAST_ADMIN` if nobody would be left to undo it.
+    on. Fails with `LAST_ADMIN` if nobody would be left to undo it, and with
+    `ROLE_WITHDRAWN` for who is no admin any more.
     """
     CreateAddress: _aio.UnaryUnaryMultiCallable[_user_service_pb2.CreateAddressRequest, _user_service_pb2.CreateAddressResponse]  # type: ignore[assignment]
     """Adds an address to the caller's account."""
@@ -198,7 +202,8 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_user_service_pb2.DeactivateUserResponse, _abc.Awaitable[_user_service_pb2.DeactivateUserResponse]]:
         """Closes an account: the caller's, or for admins anyone's. All its sessions
-        end. Closing a closed account changes nothing.
+        end. Closing a closed account changes nothing. Fails with `ROLE_WITHDRAWN`
+        for who is no admin any more, whatever the access token says.
         """
 
     @_abc_1.abstractmethod
@@ -216,7 +221,8 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_user_service_pb2.AssignRoleResponse, _abc.Awaitable[_user_service_pb2.AssignRoleResponse]]:
         """Gives a user exactly the roles named. It shows in tokens issued from then
-        on. Fails with `LAST_ADMIN` if nobody would be left to undo it.
+        on. Fails with `LAST_ADMIN` if nobody would be left to undo it, and with
+        `ROLE_WITHDRAWN` for who is no admin any more.
         """
 
     @_abc_1.abstractmethod
