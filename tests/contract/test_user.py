@@ -2,6 +2,7 @@
 
 from dataclasses import fields
 from typing import Any
+from uuid import UUID
 
 import grpc
 import pytest
@@ -146,6 +147,17 @@ def guess_too_often(desk: Desk) -> None:
     login(desk, email)
 
 
+def assign_by_an_old_token(desk: Desk) -> pb.AssignRoleResponse:
+    """Make oneself an admin by a token from when one was one."""
+    user_id = register(desk).user_id
+    response: pb.AssignRoleResponse = desk.call(
+        "AssignRole",
+        pb.AssignRoleRequest(user_id=user_id, roles=[user_pb2.ROLE_ADMIN]),
+        desk.person(Role.ADMIN, user_id=UUID(user_id)),
+    )
+    return response
+
+
 ANSWERS: dict[str, Entry] = {
     "Register": register,
     "Login": lambda desk: login(desk, register(desk).email),
@@ -187,6 +199,7 @@ ERRORS: dict[str, Entry] = {
     "ETAG_MISMATCH": lambda desk: update(desk, display_name="Countess", etag="stale"),
     "TOO_MANY_ADDRESSES": add_too_many_addresses,
     "LAST_ADMIN": deactivate_the_admin,
+    "ROLE_WITHDRAWN": assign_by_an_old_token,
     "TOO_MANY_ATTEMPTS": guess_too_often,
     "PASSWORD_WRONG": lambda desk: change_password(desk, "not the password"),
 }
