@@ -19,37 +19,37 @@ UV_INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-byt
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-18s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-up: $(VENV)/.base ## Run the whole mesh on this machine until Ctrl-C; its data stays.
+up: $(VENV)/.base ## Run the whole mesh on this machine until Ctrl-C.
 	$(BIN)/souk up
 
 reset: $(VENV)/.base ## Forget the data of `make up`.
 	$(BIN)/souk reset
 
-demo: $(VENV)/.base ## Walk through the running shop: sign in, order, pay, be notified.
+demo: $(VENV)/.base ## Buy something from the running shop, step by step.
 	$(BIN)/souk demo
 
-test: venv tools check platform pytest ## Everything, on a fresh machine: environment, tools, checks, tests.
+test: venv tools check platform pytest ## All of it, on a fresh machine: environment, checks, tests.
 
-check: $(VENV)/.dev ## Run every static check: lint, types, imports, contracts, derived files.
+check: $(VENV)/.dev ## Check lint, types, imports, contracts and derived files.
 	$(BIN)/python -m services.local.check
 
-check-platform: platform ## Check charts, Kong, Vault, AWS, alerts and images with their own tools, and test them.
+check-platform: platform ## Check and test charts, Kong, Vault, AWS, alerts, images.
 	$(BIN)/pytest --numprocesses 2 --dist loadfile tests/platform tests/platform/check_alerts.py
 
-check-images: $(VENV)/.dev ## Build the images, look into them, and buy from them; needs Docker, or root on Debian.
+check-images: $(VENV)/.dev ## Build the images and buy from them (Docker, or root).
 	tests/platform/stand_ins/prepare-docker
 	$(BIN)/python -m tests.platform.tools docker-compose
 	$(BIN)/pytest tests/platform/check_images.py --timeout 1800
 
-check-cluster: $(VENV)/.dev ## Install every chart and manifest on a real API server, which is built at first.
+check-cluster: $(VENV)/.dev ## Install every chart on a real API server.
 	@$(BIN)/python -m tests.platform.tools helm bao etcd kube-apiserver \
 		vault-k8s pod-identity-webhook kong-ingress-controller
 	$(BIN)/pytest tests/platform/cluster/check_*.py --timeout 300
 
-k3d: $(VENV)/.base ## Bring the shop up in a cluster on this machine, with Kong and Prometheus.
+k3d: $(VENV)/.base ## Run the shop in a cluster here, with Kong and Prometheus.
 	PATH="$(CURDIR)/.tools/bin:$$PATH" k3d/up
 
-check-vault: platform-tools ## Test Vault's configuration on a real server, agent and PostgreSQL.
+check-vault: platform-tools ## Test Vault's configuration on a real server and agent.
 	$(BIN)/pytest tests/platform/vault
 
 # `make test` runs the platform's tests among all others.
@@ -79,17 +79,17 @@ bench-gateway: $(VENV)/.dev ## Measure the gateway beside Envoy and FastAPI.
 	@$(MAKE) --no-print-directory VENV=.bench PYTHON=$(BENCH_PYTHON) .bench/.bench
 	$(BIN)/python -m tests.bench.gateway --python .bench/bin/python
 
-chaos: $(VENV)/.dev ## Break the shop in every way for half an hour; see that its books balance.
+chaos: $(VENV)/.dev ## Break the shop in every way for half an hour, and audit it.
 	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(CHAOS) $(if $(KILLS), \
 		--kills $(KILLS) --orders $(or $(ORDERS),10000) --buyers 72, --seconds $(or $(SECONDS),1800))
 
-bench-overload: $(VENV)/.dev ## Measure what becomes of the shop at three times its capacity; three minutes.
+bench-overload: $(VENV)/.dev ## Measure the shop at three times its capacity.
 	$(BIN)/python -m tests.chaos.overload
 
-rotate: $(VENV)/.dev ## Exchange certificates, keys and passwords for ten minutes while people buy.
+rotate: $(VENV)/.dev ## Exchange certificates and passwords while people buy.
 	$(BIN)/python -m tests.e2e.rotations --seconds $(or $(SECONDS),600)
 
-fuzz: $(VENV)/.dev ## Send generated requests to all services and the gateway; see that nothing breaks.
+fuzz: $(VENV)/.dev ## Send generated requests to the services and the gateway.
 	$(BIN)/python -m tests.fuzz $(if $(SEED),--seed $(SEED)) $(FUZZ)
 
 bench-rpc: $(VENV)/.dev ## Measure what the mesh costs a call, beside a bare server.
@@ -100,14 +100,14 @@ bench-start: ## Measure how fast the mesh starts and how much memory it takes.
 	@$(MAKE) --no-print-directory VENV=.bench .bench/.base
 	.bench/bin/python -m tests.bench.start
 
-gen: $(VENV)/.dev ## Regenerate the stubs and all else that is derived from the contracts.
+gen: $(VENV)/.dev ## Regenerate what is derived from the contracts.
 	$(BIN)/python -m services.local.gen
 
 release-contract: gen ## Make today's contract the one that later ones must not break.
 	$(BIN)/buf build proto/gen/souk.binpb --path souk --exclude-source-info \
 		--output proto/released/souk-v1.binpb
 
-lock: $(VENV)/.build ## Bring requirements.lock up to pyproject.toml; UPGRADE=1 takes the newest of all.
+lock: $(VENV)/.build ## Bring the lock up to pyproject.toml; UPGRADE=1 for newest.
 	$(BIN)/uv pip compile pyproject.toml --extra services --extra local --group dev --group envoy --group go --group node --group platform --universal --generate-hashes \
 		--no-emit-index-url --no-header --quiet $(if $(UPGRADE),--upgrade) --output-file requirements.lock
 	for tool in checkov moto openbao; do \
@@ -116,7 +116,7 @@ lock: $(VENV)/.build ## Bring requirements.lock up to pyproject.toml; UPGRADE=1 
 	done
 
 # Of what `make up` installs, and nothing that only tests need.
-sbom: $(VENV)/.dev ## Write souk.cdx.json: what the base environment consists of (CycloneDX).
+sbom: $(VENV)/.dev ## Write souk.cdx.json: what the base environment consists of.
 	@$(MAKE) --no-print-directory VENV=.bench .bench/.base
 	$(BIN)/cyclonedx-py environment .bench/bin/python --pyproject pyproject.toml --mc-type application \
 		--output-reproducible --output-format JSON --validate --output-file souk.cdx.json
@@ -155,7 +155,7 @@ $(VENV)/.bench: $(VENV)/.base
 
 # What is not a Python package. Where one cannot be had, that is said by name and reason, and the
 # tests that need it are skipped with it.
-tools: .tools/bin/grpcurl .tools/connect/conformance.binpb .tools/glibc/usr $(NODE_MODULES) chromium platform-tools ## Bring what else tests run: grpcurl, conformance suites, Node packages, Chromium, Helm and its like.
+tools: .tools/bin/grpcurl .tools/connect/conformance.binpb .tools/glibc/usr $(NODE_MODULES) chromium platform-tools ## Bring what else tests run: grpcurl, Node packages, Helm …
 
 platform-tools: $(VENV)/.dev
 	@$(BIN)/python -m tests.platform.tools
@@ -191,6 +191,6 @@ chromium:
 			chromium fonts-dejavu-core > /dev/null \
 		|| echo "skipped: Chromium (not on PATH, and only root on Debian can install it); tests in a browser are skipped"
 
-clean: ## Remove the environment, the tools and every cache; the data of `make up` stays.
+clean: ## Remove environment, tools and caches; the data stays.
 	rm -rf $(VENV) .bench .tools .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find gateway proto services tests -name __pycache__ -type d -prune -exec rm -rf {} +
