@@ -14,6 +14,7 @@ from services.mesh.identity import Caller
 from services.mesh.served_call import ServedCall
 from souk.mesh.v1.audit_pb2 import AuditFilter, AuditOutcome
 from souk.order.v1.order_service_pb2 import ListAuditEventsRequest, ListAuditEventsResponse
+from tests import table_rows
 
 SOMEBODY = "0199a3c4-0000-7000-8000-000000000003"
 
@@ -43,18 +44,6 @@ async def rows(db: Database) -> list[asyncpg.Record]:
     """Return what the log holds."""
     async with db.connection() as conn:
         return await conn.fetch("SELECT * FROM audit_events ORDER BY audit_event_id")
-
-
-async def rows_read(db: Database) -> int:
-    """Return how many rows of the log were read until now."""
-    async with db.connection() as conn:
-        await conn.execute("SELECT pg_stat_force_next_flush()")
-        return int(
-            await conn.fetchval(
-                "SELECT coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0)"
-                " FROM pg_stat_user_tables WHERE relname = 'audit_events'"
-            )
-        )
 
 
 @pytest.mark.parametrize(
@@ -101,7 +90,7 @@ async def test_what_is_rare_is_found_among_many(db: Database, wanted: dict[str, 
     async with db.connection() as conn:
         await conn.execute(_FILL, 20_000, UUID(SOMEBODY))
         await conn.execute("ANALYZE")
-    log, before = AuditLog(db), await rows_read(db)
+    log, before = AuditLog(db), await table_rows.read(db, "audit_events")
     found: list[str] = []
     token = ""
     # Often enough for PostgreSQL to plan it once for all values, if it meant to.
@@ -114,7 +103,7 @@ async def test_what_is_rare_is_found_among_many(db: Database, wanted: dict[str, 
         token = answer.next_page_token
 
     assert ["15003", "10002", "5001"] * 3 == found
-    assert await rows_read(db) - before < 50
+    assert await table_rows.read(db, "audit_events") - before < 50
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from services.mesh.ids import new_id
 from services.mesh.relay import Relay
 from souk.mesh.v1.event_pb2 import Event
 from souk.order.v1.order_events_pb2 import OrderCreated
+from tests import table_rows
 from tests.cancellation import end
 from tests.conftest import Eventually
 
@@ -38,20 +39,6 @@ _FILL_KEYS = """
         (subject, method, key, fingerprint, resource, lease_until, created_at)
     SELECT 'somebody', 'CreateOrder', n::text, '', '', now(), now() - interval '73 hours'
     FROM generate_series(1, $1) AS n
-"""
-
-# As a statement timeout does, but whatever the machine.
-_REFUSE_LARGE_DELETES = """
-    CREATE FUNCTION refuse_large_deletes() RETURNS trigger LANGUAGE plpgsql AS $$
-    BEGIN
-        IF (SELECT count(*) FROM gone) > 10000 THEN
-            RAISE EXCEPTION 'too many for one statement' USING ERRCODE = 'query_canceled';
-        END IF;
-        RETURN NULL;
-    END
-    $$;
-    CREATE TRIGGER refuse_large_deletes AFTER DELETE ON inbox
-        REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION refuse_large_deletes();
 """
 
 
@@ -95,7 +82,7 @@ async def test_an_inbox_to_be_cleared_keeps_no_event_waiting(
     """Events are handled while more is to be forgotten than one statement may delete."""
     async with db.connection() as conn:
         await conn.execute(_FILL_INBOX, 2 * PART + 1)
-        await conn.execute(_REFUSE_LARGE_DELETES)
+        await table_rows.refuse_large_deletes(conn, "inbox", most=PART)
     handled: list[str] = []
 
     async def handle(_conn: Connection, event: Event) -> None:

@@ -9,6 +9,7 @@ from services.mesh import database, migrate
 from services.mesh.database import Database
 from services.order.domain import State
 from services.order.store import Cursor, EventStore, LeaseStore, OrderStore
+from tests import table_rows
 
 ROWS = 20_000
 LONG = timedelta(minutes=1)
@@ -35,11 +36,6 @@ _FILL_OUTBOX = """
     FROM generate_series(1, $1::integer) AS n
 """
 
-_ROWS_READ = """
-    SELECT coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables
-    WHERE relname = $1
-"""
-
 
 @pytest.fixture
 async def db(database_url: str) -> AsyncIterator[Database]:
@@ -48,13 +44,6 @@ async def db(database_url: str) -> AsyncIterator[Database]:
     await migrate.run(database_url, package="services.order", mesh=mesh)
     async with database.pool(database_url, max_size=1) as opened:
         yield opened
-
-
-async def rows_read(db: Database, table: str) -> int:
-    """Returns how many rows of a table were read until now."""
-    async with db.connection() as conn:
-        await conn.execute("SELECT pg_stat_force_next_flush()")
-        return int(await conn.fetchval(_ROWS_READ, table))
 
 
 async def test_a_worker_takes_no_more_than_it_asked_for(db: Database) -> None:
@@ -82,14 +71,14 @@ async def test_the_orders_of_a_rare_state_are_found_among_many(db: Database) -> 
             " ORDER BY create_time DESC, order_id DESC"
         )
     store = OrderStore(db, pay_within=LONG)
-    before, found, after = await rows_read(db, "orders"), [], None
+    before, found, after = await table_rows.read(db, "orders"), [], None
     states = [State.CANCELLING, State.PENDING, State.PENDING]
     while page := await store.page(visible_to=None, states=states, after=after, size=4):
         found += [order.order_id for order in page]
         after = Cursor.of(page[-1])
 
     assert found == [row["order_id"] for row in rare]
-    assert await rows_read(db, "orders") - before < 100
+    assert await table_rows.read(db, "orders") - before < 100
 
 
 async def test_late_events_are_replayed_without_reading_the_early_ones(db: Database) -> None:
@@ -99,7 +88,7 @@ async def test_late_events_are_replayed_without_reading_the_early_ones(db: Datab
         await conn.execute("ANALYZE")
         first = "SELECT occurred_at FROM outbox WHERE sequence = $1"
         since = await conn.fetchval(first, ROWS - 999)
-    before = await rows_read(db, "outbox")
+    before = await table_rows.read(db, "outbox")
     replayed = [event.sequence async for event in EventStore(db).since(since)]
-    read = await rows_read(db, "outbox") - before
+    read = await table_rows.read(db, "outbox") - before
     assert (replayed, read < 1200) == (list(range(ROWS - 999, ROWS + 1)), True)

@@ -12,6 +12,7 @@ from services.mesh.amount import Amount
 from services.mesh.database import Database
 from services.mesh.ids import new_id
 from services.payment.store import PaymentStore, RecordStore, UnansweredStore
+from tests import table_rows
 
 ROWS = 20_000
 SECOND = timedelta(seconds=1)
@@ -33,11 +34,6 @@ _THEIR_CAPTURES = """
     FROM payments ORDER BY update_time
 """
 
-_ROWS_READ = """
-    SELECT coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables
-    WHERE relname = $1
-"""
-
 
 @pytest.fixture
 async def db(database_url: str) -> AsyncIterator[Database]:
@@ -51,13 +47,6 @@ async def db(database_url: str) -> AsyncIterator[Database]:
     await conn.close()
     async with database.pool(database_url, max_size=1) as opened:
         yield opened
-
-
-async def rows_read(db: Database, table: str) -> int:
-    """Returns how many rows of a table were read until now."""
-    async with db.connection() as conn:
-        await conn.execute("SELECT pg_stat_force_next_flush()")
-        return int(await conn.fetchval(_ROWS_READ, table))
 
 
 async def test_a_worker_claims_no_more_than_it_asked_for(db: Database) -> None:
@@ -89,15 +78,15 @@ async def test_a_reconciliation_reads_what_it_compares(db: Database) -> None:
     records = RecordStore(db)
     since = now - ROWS // 2 * SECOND
 
-    before = await rows_read(db, "payments")
+    before = await table_rows.read(db, "payments")
     held = [each.payment_id async for some in records.held(since, now) for each in some]
-    read = await rows_read(db, "payments") - before
+    read = await table_rows.read(db, "payments") - before
     assert ROWS // 2 - 60 < len(set(held)) == len(held) <= ROWS // 2
     assert read < 1.2 * len(held)
 
-    before = await rows_read(db, "transactions")
+    before = await table_rows.read(db, "transactions")
     done = [key async for some in records.done(since, now) for key in some]
-    read = await rows_read(db, "transactions") - before
+    read = await table_rows.read(db, "transactions") - before
     assert ROWS // 2 - 60 < len(set(done)) == len(done) <= ROWS // 2
     # Once to find its key, and once with all that is known of it.
     assert read < 2.2 * len(done)
@@ -116,7 +105,7 @@ async def test_what_is_unanswered_is_found_among_many(db: Database) -> None:
         amount=Amount(currency="EUR", minor=100),
         payment_token="tok_ok",
     )
-    before = await rows_read(db, "payments")
+    before = await table_rows.read(db, "payments")
     found = await RecordStore(db).unanswered(at=later, since=SECOND)
-    read = await rows_read(db, "payments") - before
+    read = await table_rows.read(db, "payments") - before
     assert ([each.payment_id for each in found], read < 100) == ([payment.payment_id], True)

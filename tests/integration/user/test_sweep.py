@@ -8,6 +8,7 @@ from services.mesh import database
 from services.user.attempt_store import AttemptStore
 from services.user.session_store import SessionStore
 from services.user.worker import Sweeper
+from tests import table_rows
 from tests.cancellation import end
 from tests.conftest import Eventually
 
@@ -34,20 +35,6 @@ _FILL_ATTEMPTS = """
     SELECT sha256(n::text::bytea), 1, now() - interval '1 s' FROM generate_series(1, $1) AS n
 """
 
-# As a statement timeout does, but whatever the machine.
-_REFUSE_LARGE_DELETES = """
-    CREATE FUNCTION refuse_large_deletes_{table}() RETURNS trigger LANGUAGE plpgsql AS $$
-    BEGIN
-        IF (SELECT count(*) FROM gone) > 10000 THEN
-            RAISE EXCEPTION 'too many for one statement' USING ERRCODE = 'query_canceled';
-        END IF;
-        RETURN NULL;
-    END
-    $$;
-    CREATE TRIGGER refuse_large_deletes AFTER DELETE ON {table} REFERENCING OLD TABLE AS gone
-        FOR EACH STATEMENT EXECUTE FUNCTION refuse_large_deletes_{table}();
-"""
-
 
 async def test_attempts_that_are_over_are_forgotten(parts: Parts, eventually: Eventually) -> None:
     """A window that has ended leaves nothing behind."""
@@ -70,7 +57,7 @@ async def test_what_has_piled_up_is_forgotten_in_parts(parts: Parts) -> None:
     count = 10_001
     async with parts.db.connection() as conn:
         for table in ("refresh_tokens", "sessions", "login_attempts"):
-            await conn.execute(_REFUSE_LARGE_DELETES.format(table=table))
+            await table_rows.refuse_large_deletes(conn, table, most=count - 1)
         await conn.execute(_FILL_SESSIONS, count, "-1 s")
         await conn.execute(_FILL_SESSIONS, count, "1 h")
         await conn.execute(_FILL_ATTEMPTS, count)
