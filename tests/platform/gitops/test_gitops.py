@@ -95,6 +95,13 @@ def test_what_drifts_is_healed_and_what_is_gone_goes(made: list[Application]):
         assert policy["retry"]["limit"] == 5
 
 
+def test_healing_can_be_turned_off_in_need():
+    """The controller leaves alone what the runbook has people change by `argocd app set`."""
+    for each in objects("ApplicationSet"):
+        (ignored,) = each["spec"]["ignoreApplicationDifferences"]
+        assert ignored == {"jsonPointers": ["/spec/syncPolicy/automated"]}
+
+
 def test_an_environment_cannot_touch_another(made: list[Application]):
     """An Application is of its environment's project, which knows one cluster and one namespace."""
     projects = {each["metadata"]["name"]: each["spec"] for each in objects("AppProject")}
