@@ -32,7 +32,7 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("souk")
 
-pytest_plugins = ["tests.access_summary"]
+pytest_plugins = ["tests.access_summary", "tests.leak_search"]
 
 MakeDatabase = Callable[[], Awaitable[str]]
 

@@ -48,5 +48,22 @@ def check(logs: Iterable[Path]) -> None:
         log.name: log.read_text(encoding="utf-8", errors="replace") for log in logs if log.exists()
     }
     assert any(texts.values()), "nothing was logged"
+    _search(texts)
+
+
+def check_all(folder: Path) -> None:
+    """Passes if no log anywhere in the folder holds what must not get out.
+
+    Raises AssertionError as `check` does; that there are no logs is well.
+    """
+    _search(
+        {
+            str(log.relative_to(folder)): log.read_text(encoding="utf-8", errors="replace")
+            for log in sorted(folder.rglob("*.log"))
+        }
+    )
+
+
+def _search(texts: Mapping[str, str]) -> None:
     found = [f"{name}, {place}" for name, text in texts.items() for place in found_in(text)]
     assert not found, "leaked: " + "; ".join(found[:20])

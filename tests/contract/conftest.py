@@ -31,6 +31,7 @@ from services.local.stores import redis
 from tests import leaks
 from tests.conftest import MakeDatabase
 from tests.contract import shop as shops
+from tests.contract.collector import collecting
 from tests.contract.contracts import RPCS
 from tests.contract.shop import Shop
 from tests.contract.violations import broken_rules
@@ -62,6 +63,7 @@ async def shop(
     """Runs the services until the session ends; nothing secret is then in what they told."""
     folder = tmp_path_factory.mktemp("shop")
     async with AsyncExitStack() as stack:
+        collector = stack.enter_context(collecting(folder / shops.SPANS))
         sandbox = ports.address(ports.free()[0])
         await stack.enter_async_context(running(_sandbox(sandbox, folder)))
         urls = {
@@ -70,8 +72,9 @@ async def shop(
             "sandbox": f"http://{sandbox}",
             **{name: await make_database() for name in topology.services_with("postgres")},
         }
-        yield await asyncio.to_thread(stack.enter_context, shops.serving(folder, urls))
-    leaks.check([folder / "shop.log", folder / "errors.log", folder / "sandbox.log"])
+        serving = shops.serving(folder, urls, collector)
+        yield await asyncio.to_thread(stack.enter_context, serving)
+    leaks.check(folder / told for told in ("shop.log", "errors.log", "sandbox.log", shops.SPANS))
 
 
 def _sandbox(address: str, folder: Path) -> Program:
@@ -92,13 +95,15 @@ def _sandbox(address: str, folder: Path) -> Program:
 async def http_gateway(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     """Runs the gateway before the shop's services until the session ends."""
     address = ports.address(ports.free()[0])
-    log = tmp_path_factory.mktemp("gateway") / "gateway.log"
-    async with running(_gateway(address, shop, log)):
-        yield f"http://{address}"
-    leaks.check([log])
+    folder = tmp_path_factory.mktemp("gateway")
+    log, spans = folder / "gateway.log", folder / shops.SPANS
+    with collecting(spans) as collector:
+        async with running(_gateway(address, shop, log, collector)):
+            yield f"http://{address}"
+    leaks.check([log, spans])
 
 
-def _gateway(address: str, shop: Shop, log: Path) -> Program:
+def _gateway(address: str, shop: Shop, log: Path, collector: str) -> Program:
     upstreams = [
         f"{name}={where}"
         for service, where in shop.addresses.items()
@@ -116,7 +121,11 @@ def _gateway(address: str, shop: Shop, log: Path) -> Program:
             *("--upstream-key", str(certs / "gateway-key.pem")),
         ),
         # Here all callers have one address.
-        environment={"SOUK_DRAIN_WAIT": "0s", "SOUK_RATE_FACTOR": "10000"},
+        environment={
+            "SOUK_DRAIN_WAIT": "0s",
+            "SOUK_RATE_FACTOR": "10000",
+            **shops.traced(collector),
+        },
         check=lambda: readiness.check_http(address, "/readyz"),
         log=log,
     )

@@ -21,7 +21,7 @@ import grpc
 from google.rpc import status_pb2
 
 from services.local import certs, ports
-from services.mesh import ids, logs, run, settings
+from services.mesh import ids, logs, run, settings, traces
 from services.mesh.errors import DomainError
 from services.mesh.interceptors import errors
 from services.mesh.run import Process
@@ -39,6 +39,9 @@ ADMIN_EMAIL = "admin@example.com"
 ADMIN_PASSWORD = "open, sesame"
 IDENTITIES = (*SERVICES, "gateway", "developer", "sandbox")
 
+SPANS = "spans.bin"
+"""The file that takes what the processes of a folder export."""
+
 # A URL is signed without asking anybody.
 _AWS = {
     "AWS_ACCESS_KEY_ID": "test",
@@ -54,12 +57,14 @@ _STOP_SECONDS = 30
 class Shop:
     """Where the services answer, who can call them, and what signs access tokens.
 
-    `redis_url`: where the events go from one service to another.
+    `redis_url`: where the events go from one service to another. `spans`: the file that takes what
+    the services export.
     """
 
     addresses: Mapping[str, str]
     redis_url: str
     certs_folder: Path
+    spans: Path
     signing_keys: SigningKeys
 
     def credentials(self, identity: str) -> grpc.ChannelCredentials:
@@ -92,14 +97,29 @@ class Shop:
 
 
 @contextmanager
-def serving(folder: Path, urls: Mapping[str, str]) -> Iterator[Shop]:
+def serving(folder: Path, urls: Mapping[str, str], collector: str) -> Iterator[Shop]:
     """Run the services until the block is left.
 
     `folder` takes their keys and certificates. `urls` has the SOUK_DATABASE_URL of each service
-    with one, by its name, and those of "redis", "mongo" and "sandbox".
+    with one, by its name, and those of "redis", "mongo" and "sandbox". `collector` gets the spans
+    of all calls.
     """
-    with _told(folder):
+    with (
+        _told(folder),
+        mock.patch.dict(os.environ, traced(collector)),
+        traces.recording("shop", MeshSettings(trace_ratio=1)),
+    ):
         yield from _serving(folder, urls)
+
+
+def traced(collector: str) -> dict[str, str]:
+    """Return the environment of a process that traces every call."""
+    return {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector,
+        "OTEL_EXPORTER_OTLP_INSECURE": "true",
+        "OTEL_BSP_SCHEDULE_DELAY": "100",
+        "SOUK_TRACE_RATIO": "1",
+    }
 
 
 @contextmanager
@@ -137,6 +157,7 @@ def _serving(folder: Path, urls: Mapping[str, str]) -> Iterator[Shop]:
                 addresses=addresses,
                 redis_url=urls["redis"],
                 certs_folder=folder / "certs",
+                spans=folder / SPANS,
                 signing_keys=SigningKeys(folder / "keys"),
             )
         finally:

@@ -1,9 +1,10 @@
 """Nothing that the contracts mark as redacted comes back in an error, whatever is wrong with it.
 
 What the services and the gateway log of these calls, and of all others here, is searched when they
-have ended (`conftest`); so are all errors that left a service.
+have ended (`conftest`); so are all errors that left a service, and the spans that were exported.
 """
 
+import asyncio
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,12 +16,14 @@ from services.mesh.ids import new_id
 from services.user.domain import Role
 from souk.mesh.v1.policy_pb2 import Access
 from tests import leaks
+from tests.conftest import Eventually
 from tests.contract import outside
 from tests.contract.conftest import ChannelAs
 from tests.contract.contracts import RPCS, Rpc
 from tests.contract.shop import Shop
 from tests.contract.valid import fill, rules_of
 
+_LOGIN = "souk.user.v1.UserService.Login"
 _SECONDS = 5
 _TOO_LONG = 3000
 
@@ -104,6 +107,20 @@ def test_no_error_tells_a_secret(
             told.append(answer.body.decode())
 
     assert [] == leaks.found_in("\n".join(told))
+
+
+def test_spans_are_among_what_is_searched(
+    shop: Shop, channel_as: ChannelAs, eventually: Eventually
+):
+    """What a call exports comes to where it is searched, with its name."""
+    (login,) = (rpc for rpc in SECRETIVE if rpc.method.full_name == _LOGIN)
+    with pytest.raises(grpc.RpcError):
+        login.call(channel_as("developer"), planted(login, str), timeout=_SECONDS)
+
+    async def is_exported() -> bool:
+        return _LOGIN.rpartition(".")[2].encode() in shop.spans.read_bytes()
+
+    asyncio.run(eventually(is_exported))
 
 
 def test_there_is_something_to_tell():

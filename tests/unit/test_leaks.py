@@ -29,27 +29,27 @@ customer@souk.example
 @pytest.mark.parametrize("kind", leaks.KINDS)
 def test_each_kind_is_found(kind: str, tmp_path: Path):
     """The file, the line and the kind are told; the leak itself is not told again."""
-    log = tmp_path / "service.log"
+    log = tmp_path / "service.txt"
     log.write_text(f"first line\n{LEAKS[kind]}\n")
 
     with pytest.raises(AssertionError) as raised:
         leaks.check([log])
 
-    assert f"service.log, line 2: {kind}" in str(raised.value)
+    assert f"service.txt, line 2: {kind}" in str(raised.value)
     assert LEAKS[kind] not in str(raised.value)
 
 
 def test_what_logs_are_full_of_is_no_leak(tmp_path: Path):
     """Names of RPCs, ids, addresses of servers and words of SQL in a sentence are let be."""
-    log = tmp_path / "service.log"
+    log = tmp_path / "service.txt"
     log.write_text(HARMLESS)
 
-    leaks.check([log, tmp_path / "never-written.log"])
+    leaks.check([log, tmp_path / "never-written.txt"])
 
 
 def test_a_search_of_nothing_is_no_search(tmp_path: Path):
     """If no process has written anything, something is wrong with where they write."""
-    (tmp_path / "empty.log").touch()
+    (tmp_path / "empty.txt").touch()
 
     with pytest.raises(AssertionError, match="nothing was logged"):
-        leaks.check([tmp_path / "empty.log", tmp_path / "never-written.log"])
+        leaks.check([tmp_path / "empty.txt", tmp_path / "never-written.txt"])

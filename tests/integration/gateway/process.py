@@ -70,7 +70,7 @@ async def running(
 
 async def _serving(stdout: asyncio.StreamReader) -> dict[str, Any]:
     async for line in stdout:
-        event: dict[str, Any] = json.loads(line)
+        event = _event(line)
         if event["event"] == "serving":
             return event
     raise AssertionError("the gateway ended before it served")
@@ -78,7 +78,14 @@ async def _serving(stdout: asyncio.StreamReader) -> dict[str, Any]:
 
 async def _gather(stdout: asyncio.StreamReader, events: list[dict[str, Any]]) -> None:
     async for line in stdout:
-        events.append(json.loads(line))  # noqa: PERF401  # read by the test meanwhile
+        events.append(_event(line))  # noqa: PERF401  # read by the test meanwhile
+
+
+def _event(line: bytes) -> dict[str, Any]:
+    """Reads a line, and passes it on to where all logs of a test are searched (`tests.leaks`)."""
+    sys.stderr.write(line.decode())
+    event: dict[str, Any] = json.loads(line)
+    return event
 
 
 async def output(*arguments: str, **environment: str) -> tuple[int, str, str]:
