@@ -32,7 +32,7 @@ async def build(settings: Settings, mesh: Mesh) -> AsyncIterator[App]:
             life=settings.image_upload_life,
         ) as images,
     ):
-        await db.migrate()
+        await _see_to_indexes(db)
         stock = StockStore(db, kept=settings.reservation_kept)
         reservations = ReservationStore(db, stock, kept=settings.reservation_kept)
         watch = StockWatch(
@@ -53,7 +53,13 @@ async def build(settings: Settings, mesh: Mesh) -> AsyncIterator[App]:
 
 async def _migrate(settings: Settings) -> None:
     async with _database(settings, PROCESS.name) as db:
-        await db.migrate()
+        await _see_to_indexes(db)
+
+
+async def _see_to_indexes(db: Database) -> None:
+    # Whether there is a database is known sooner than they are built.
+    await db.ready()
+    await db.migrate()
 
 
 def _database(settings: Settings, name: str) -> AbstractAsyncContextManager[Database]:

@@ -23,6 +23,7 @@ from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
+import pymongo
 import structlog
 from motor.motor_asyncio import (
     AsyncIOMotorClient,
@@ -49,6 +50,7 @@ _log = structlog.get_logger(__name__)
 
 _DATABASE = "product"
 _RETRY_AFTER = timedelta(milliseconds=200)
+_MIGRATE_SECONDS = 100  # a service that sees to it at its start has two minutes to start
 _SORT_KEYS = ("create_ms", "title_key", "price_minor", "stock")
 
 # The id that breaks ties is not in them: the embedded server cannot index it.
@@ -143,8 +145,12 @@ class Database:
             await self._database.command("ping")
 
     async def migrate(self) -> None:
-        """Create what is missing of collections and indexes; done again, it changes nothing."""
-        with _failures():
+        """Create what is missing of collections and indexes; done again, it changes nothing.
+
+        An index of a large collection takes longer than an operation may: cut off, it would be
+        given up by the server, and never be built.
+        """
+        with _failures(), pymongo.timeout(_MIGRATE_SECONDS):
             await self._database["products"].create_indexes(list(_INDEXES))
             try:
                 await self._database.create_collection("commitments")
@@ -158,8 +164,8 @@ async def connect(
 ) -> AsyncIterator[Database]:
     """Give the database that `url` names, else `product`; it connects when first used.
 
-    Every operation ends within `operation_timeout`. `name` is what the server's logs show. When the
-    URL comes from a file and changes, operations from then on go to a new client.
+    Every operation but `migrate` ends within `operation_timeout`. `name` is what the server's logs
+    show. When the URL comes from a file and changes, operations from then on go to a new client.
     """
 
     def opened(text: str) -> AsyncIOMotorDatabase[Document]:

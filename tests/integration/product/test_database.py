@@ -5,6 +5,7 @@ import os
 import signal
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
 
 import pytest
@@ -15,9 +16,10 @@ from services.local.stores import mongo
 from services.mesh.errors import DeadlineExceeded, Unavailable
 from services.mesh.ids import new_id
 from services.product import mongodb
-from services.product.domain.product import Product
+from services.product.domain.product import Product, SkuTaken
 from services.product.store import ProductStore
 from services.product.worker import Sweeper
+from tests.chaos.tcp_proxy import TcpProxy
 
 from .conftest import Parts, details
 
@@ -28,7 +30,7 @@ async def test_no_database_is_unavailable():
     """Without a server every operation ends within its time, and readiness fails."""
     (port,) = ports.free()
     async with mongodb.connect(mongo.url(port), operation_timeout=TIMEOUT, name="test") as db:
-        for operation in (db.now(), db.ready(), db.products.find_one({}), db.migrate()):
+        for operation in (db.now(), db.ready(), db.products.find_one({})):
             async with asyncio.timeout(5):
                 with pytest.raises(Unavailable):
                     await operation
@@ -56,6 +58,27 @@ async def test_a_database_that_hangs_is_too_slow_and_then_good_again(tmp_path: P
 
     assert raised.type is DeadlineExceeded
     assert read == created
+
+
+async def test_indexes_are_built_in_their_own_time(mongo_url: str):
+    """Those of a large collection take longer than an operation may."""
+    address = urlsplit(mongo_url)
+    async with TcpProxy(f"{address.hostname}:{address.port}") as proxy:
+        url = urlunsplit(address._replace(netloc=proxy.address, path=f"/test_{new_id().hex}"))
+        async with mongodb.connect(url, operation_timeout=TIMEOUT, name="test") as db:
+            await _until_ready(db)
+            proxy.backward.delay_seconds = 2 * TIMEOUT.total_seconds()
+            await db.migrate()
+            proxy.heal()
+    async with mongodb.connect(
+        urlunsplit(address._replace(path=urlsplit(url).path)),
+        operation_timeout=timedelta(seconds=5),
+        name="test",
+    ) as db:
+        products = ProductStore(db)
+        await products.create(sku="A", details=details(), stock=1)
+        with pytest.raises(SkuTaken):
+            await products.create(sku="A", details=details(), stock=1)
 
 
 async def test_the_worker_puts_back_what_expires(parts: Parts):
@@ -94,6 +117,15 @@ async def test_the_worker_outlives_a_failing_database(
         sweeping.cancel()
 
     assert await parts.stock_of(product_id) == 3
+
+
+async def _until_ready(db: mongodb.Database) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                return await db.ready()
+            except (DeadlineExceeded, Unavailable):
+                await asyncio.sleep(0.05)
 
 
 async def _until_it_answers(products: ProductStore, product_id: UUID) -> Product:
