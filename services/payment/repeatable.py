@@ -61,7 +61,8 @@ class Repeatable:
             response = await work(claim.resource)
         except PaymentDeclined as error:
             async with self._db.transaction() as conn:
-                return await self._keys.record(conn, claim, error)
+                await self._keys.record(conn, claim, error)
+            raise
         await failpoints.reach("payment.before_answer")
         async with self._db.transaction() as conn:
             answer = await self._keys.record(conn, claim, response)
