@@ -138,7 +138,8 @@ $(VENV)/.build: requirements.lock
 
 $(VENV)/.base: $(VENV)/.build pyproject.toml
 	@echo "Installing what the mesh runs on, once …"
-	@$(UV_INSTALL) --requirements pyproject.toml --extra services --extra local
+	@$(UV_INSTALL) --requirements pyproject.toml --extra services --extra local || { $(BIN)/python -c \
+		'import sys; sys.version_info < (3, 13) or print("From Python 3.13 on Redis is built here: that takes a C compiler; or make clean, and PYTHON=python3.12")'; exit 1; }
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation --no-deps --editable .
 	@touch $@
 
