@@ -224,20 +224,17 @@ async def test_calls_cancelled_at_any_moment_leave_nothing_behind(
     for milliseconds in range(40):
         await _placed_or_given_up(shop, product_id, milliseconds / 1000)
 
-    async def is_settled() -> bool:
+    async def settled() -> list[str]:
         orders = await shop.orders_about(product_id)
         states = {await shop.state(order_id) for order_id in orders}
         count = len(orders)
         # Held against the stock too: the last call's order may be written after it has gone.
-        return states == {"CONFIRMED"} and shop.world.warehouse.stock(product_id) == (
-            100 - count,
-            0,
-            count,
-        )
+        stock = shop.world.warehouse.stock(product_id)
+        return orders if states == {"CONFIRMED"} and stock == (100 - count, 0, count) else []
 
-    # Less than a lease lasts: nothing waits for one to run out.
-    await eventually(is_settled, seconds=4)
-    orders = await shop.orders_about(product_id)
+    # Less than a lease lasts: nothing waits for one to run out. And what is looked at after is what
+    # was settled then, since the last call's order may be written later still.
+    orders = await eventually(settled, seconds=4)
     assert [shop.world.till.takings[order_id] for order_id in orders] == [1] * len(orders)
 
 
