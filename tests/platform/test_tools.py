@@ -83,8 +83,15 @@ def test_only_what_is_named_is_installed(monkeypatch, folder):
 
 
 def test_kubernetes_parts_are_those_released_with_it():
-    """The module that builds kube-apiserver takes v0.X.Y of every part for v1.X.Y of Kubernetes."""
+    """The module that builds its programs takes v0.X.Y of every part for v1.X.Y of Kubernetes."""
     (tool,) = [each for each in tools.ON_REQUEST if "kube-apiserver" in each.programs]
     release, *others = re.findall(r"^\s+k8s.io/kubernetes v1\.(\S+)", tool.version, re.MULTILINE)
     parts = dict(re.findall(r"=> k8s.io/(\S+) v0\.(\S+)", tool.version))
     assert ([], {release}) == (others, set(parts.values()))
+
+
+def test_the_module_of_kubernetes_builds_what_is_said():
+    """Each program is a tool of the module, and nothing else is built."""
+    (tool,) = [each for each in tools.ON_REQUEST if "kube-apiserver" in each.programs]
+    built = re.findall(r"^\t\S+/cmd/(\S+)$", tool.version, re.MULTILINE)
+    assert tool.programs == tuple(built)

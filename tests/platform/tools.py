@@ -105,7 +105,7 @@ class KubernetesPrograms:
     """Programs of Kubernetes, whose module replaces its parts by folders that its download lacks.
 
     `module` is a folder beside this file with a module of ours, in which the parts are those that
-    are released with it; its go.sum pins everything.
+    are released with it; its go.sum pins everything, and its tools are `programs`.
     """
 
     programs: tuple[str, ...]
@@ -127,8 +127,7 @@ class KubernetesPrograms:
         told = {"gitVersion": version, "gitMajor": major, "gitMinor": minor}
         stamps = [f"-X k8s.io/component-base/version.{name}={text}" for name, text in told.items()]
         flags = " ".join(("-ldflags=-s -w", *stamps))
-        packages = [f"{kubernetes}/cmd/{program}" for program in self.programs]
-        _run(("go", "build", "-trimpath", flags, "-o", f"{target}/", *packages), cwd=folder, **go)
+        _run(("go", "build", "-trimpath", flags, "-o", f"{target}/", "tool"), cwd=folder, **go)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,7 +228,10 @@ ON_REQUEST: tuple[Tool, ...] = (
         module="github.com/docker/compose/v2@v2.40.3", package="./cmd", name="docker-compose"
     ),
     DebianPackage(package="etcd-server", programs=("etcd",)),
-    KubernetesPrograms(programs=("kube-apiserver",), module="cluster/kubernetes"),
+    KubernetesPrograms(
+        programs=("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok"),
+        module="cluster/kubernetes",
+    ),
     Unserved(programs=("vault-k8s",), module="github.com/hashicorp/vault-k8s"),
     Unserved(
         programs=("pod-identity-webhook",), module="github.com/aws/amazon-eks-pod-identity-webhook"

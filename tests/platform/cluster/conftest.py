@@ -8,13 +8,15 @@ import pytest
 from services.mesh.ids import new_id
 from tests.platform.aws.test_identity import OURS
 from tests.platform.charts import HELM
+from tests.platform.cluster import metrics as metrics_server
 from tests.platform.cluster import programs, webhooks
 from tests.platform.cluster.control_plane import ControlPlane, control_plane
+from tests.platform.cluster.metrics import Metrics
 
 NAMESPACES = ("souk", "argocd", "vault", "stores", "kong", "monitoring")
 """Those that manifests name."""
 
-HELM_SECONDS = 60
+HELM_SECONDS = 240
 
 Helm = Callable[..., Awaitable[str]]
 
@@ -25,7 +27,7 @@ class HelmFailed(Exception):
 
 @pytest.fixture(scope="session")
 async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ControlPlane]:
-    """Runs an API server with its webhooks."""
+    """Runs a cluster with its webhooks."""
     missing = [name for name in programs.NAMES if not programs.path(name).exists()]
     if missing:
         pytest.skip(f"{', '.join(missing)}: `make check-cluster` says why not installed")
@@ -40,9 +42,18 @@ async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Con
 
 
 @pytest.fixture
-async def namespace(cluster: ControlPlane) -> str:
-    """Makes a namespace of the test's own."""
-    return await cluster.make_namespace(f"test-{new_id()}")
+async def metrics(cluster: ControlPlane) -> AsyncIterator[Metrics]:
+    """Gives what says how busy containers are, while it is needed."""
+    async with metrics_server.installed(cluster.api, cluster.kubeconfig.parent) as metrics:
+        yield metrics
+
+
+@pytest.fixture
+async def namespace(cluster: ControlPlane) -> AsyncIterator[str]:
+    """Makes a namespace of the test's own, which goes with it."""
+    name = await cluster.make_namespace(f"test-{new_id()}")
+    yield name
+    await cluster.remove_namespace(name)
 
 
 @pytest.fixture

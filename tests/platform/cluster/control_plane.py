@@ -1,7 +1,7 @@
-"""A Kubernetes API server with its etcd, on free ports: it admits, and nobody acts on it.
+"""A Kubernetes cluster without containers: what it admits, makes and schedules is real.
 
-There are no controllers, so what they would make is made here as far as admission needs it: the
-ServiceAccount `default` of a namespace.
+Two nodes in two zones, which kwok plays with their pods, and every custom resource of
+`tests/platform/schemas`, on which nobody acts.
 """
 
 import asyncio
@@ -21,8 +21,10 @@ from services.local.program import running
 from tests.platform import conform
 from tests.platform.aws.sts import Cluster
 from tests.platform.cluster import programs
-from tests.platform.cluster.api import Api
+from tests.platform.cluster.api import Api, Refused
 from tests.platform.objects import Object
+
+ZONES = ("eu-central-1a", "eu-central-1b")
 
 _RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
 _NAMESPACES = "/api/v1/namespaces"
@@ -34,7 +36,7 @@ _POLL_SECONDS = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlPlane:
-    """A running API server at `url`, whose certificates are signed by `authority`.
+    """A running cluster at `url`, whose certificates are signed by `authority`.
 
     `kubeconfig` is its administrator's.
     """
@@ -49,13 +51,18 @@ class ControlPlane:
         await self.api.call(
             "POST", _NAMESPACES, {"metadata": {"name": name, "labels": _RESTRICTED}}
         )
-        await self.add_account(name, "default")
+        # No pod is admitted before its ServiceAccount is there.
+        await self._find(f"{_NAMESPACES}/{name}/serviceaccounts/default")
         return name
 
     async def add_account(self, namespace: str, name: str) -> None:
         """Adds a ServiceAccount. Raises Refused."""
         path = f"{_NAMESPACES}/{namespace}/serviceaccounts"
         await self.api.call("POST", path, {"metadata": {"name": name}})
+
+    async def remove_namespace(self, name: str) -> None:
+        """Has a namespace removed, with everything in it. Raises Refused."""
+        await self.api.call("DELETE", f"{_NAMESPACES}/{name}")
 
     async def token(self, namespace: str, account: str, audience: str | None = None) -> str:
         """Returns what a kubelet would put into a pod: by default for the API server itself.
@@ -68,6 +75,12 @@ class ControlPlane:
         text: str = granted["status"]["token"]
         return text
 
+    async def add_node(self, zone: str) -> None:
+        """Adds a node. Raises Refused."""
+        name = f"node-{zone}"
+        labels = {"kubernetes.io/hostname": name, "topology.kubernetes.io/zone": zone}
+        await self.api.call("POST", "/api/v1/nodes", {"metadata": {"name": name, "labels": labels}})
+
     async def define(self, definition: Object) -> None:
         """Brings a custom resource and waits until objects of it are taken. Raises Refused."""
         await self.api.call("POST", _DEFINITIONS, definition)
@@ -79,6 +92,17 @@ class ControlPlane:
                 return
             await asyncio.sleep(_POLL_SECONDS)
 
+    async def _find(self, path: str) -> None:
+        """Waits until something is there."""
+        async with asyncio.timeout(_SETTLING_SECONDS):
+            while True:
+                try:
+                    await self.api.call("GET", path)
+                except Refused:
+                    await asyncio.sleep(_POLL_SECONDS)
+                else:
+                    return
+
 
 @asynccontextmanager
 async def control_plane(folder: Path, issuer: Cluster) -> AsyncIterator[ControlPlane]:
@@ -86,7 +110,7 @@ async def control_plane(folder: Path, issuer: Cluster) -> AsyncIterator[ControlP
 
     Raises StartFailed.
     """
-    etcd_port, peer_port, port = ports.free(3)
+    etcd_port, peer_port, port, controllers_port, scheduler_port, kwok_port = ports.free(6)
     url = f"https://{ports.address(port)}"
     token = secrets.token_urlsafe()
     certs.ensure(folder, programs.CERTIFICATES)
@@ -104,9 +128,14 @@ async def control_plane(folder: Path, issuer: Cluster) -> AsyncIterator[ControlP
             programs.kube_apiserver(
                 folder, port, etcd_port=etcd_port, issuer=f"https://{issuer.issuer}"
             ),
+            programs.kube_controller_manager(folder, controllers_port),
+            programs.kube_scheduler(folder, scheduler_port),
+            programs.kwok(folder, kwok_port),
         ):
             await stack.enter_async_context(running(program))
         async with asyncio.timeout(_SETTLING_SECONDS):
+            for zone in ZONES:
+                await plane.add_node(zone)
             for definition in conform.definitions():
                 await plane.define(definition)
         yield plane

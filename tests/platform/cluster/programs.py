@@ -1,6 +1,8 @@
-"""The programs of a cluster on this machine, and how to know that each works.
+"""The programs of a cluster on this machine, each on a free port, and how to know that it works.
 
-    etcd ◀── kube-apiserver ◀── Helm, the tests
+    etcd ◀── kube-apiserver ◀──┬── kube-controller-manager     makes pods of Deployments and Jobs
+                               ├── kube-scheduler              gives each pod a node
+                               └── kwok                        plays nodes and pods (kubelet.yaml)
 
 All lie in `.tools/bin`, files and logs in a folder of the caller's, where `certs` has made what
 `CERTIFICATES` names.
@@ -17,12 +19,13 @@ from services.local import ports
 from services.local.program import Program
 from tests.platform.charts import ROOT
 
-NAMES = ("etcd", "kube-apiserver")
-CERTIFICATES = ("kube-apiserver",)
+NAMES = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok")
+CERTIFICATES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
 SIGNING_KEY = "service-accounts.pem"
 TOKENS = "tokens.csv"
 KUBECONFIG = "kubeconfig"
 
+_STAGES = Path(__file__).with_name("kubelet.yaml")
 _START_TIMEOUT = timedelta(seconds=90)
 _ANSWER_SECONDS = 5
 
@@ -55,37 +58,96 @@ def etcd(folder: Path, port: int, peer_port: int) -> Program:
 
 def kube_apiserver(folder: Path, port: int, *, etcd_port: int, issuer: str) -> Program:
     """Returns the API server; `issuer` is the URL that ServiceAccounts' tokens name."""
-
-    async def check() -> None:
-        trust = ssl.create_default_context(cafile=str(folder / "ca.pem"))
-        await _ask(f"https://{ports.address(port)}/readyz", trust)
-
-    return Program(
-        name="kube-apiserver",
-        argv=(
-            *(str(path("kube-apiserver")), f"--etcd-servers=http://{ports.address(etcd_port)}"),
-            *(f"--bind-address={ports.LOOPBACK}", f"--secure-port={port}"),
-            f"--tls-cert-file={folder / 'kube-apiserver.pem'}",
-            f"--tls-private-key-file={folder / 'kube-apiserver-key.pem'}",
-            "--endpoint-reconciler-type=none",
-            # It would look for an address that others reach; there are no others.
-            "--advertise-address=192.0.2.1",
-            *("--authorization-mode=RBAC", f"--token-auth-file={folder / TOKENS}"),
-            "--service-cluster-ip-range=10.96.0.0/16",
-            f"--service-account-issuer={issuer}",
-            f"--service-account-signing-key-file={folder / SIGNING_KEY}",
-            f"--service-account-key-file={folder / SIGNING_KEY}",
-        ),
-        check=check,
-        start_timeout=_START_TIMEOUT,
-        log=folder / "kube-apiserver.log",
+    return _serving(
+        "kube-apiserver",
+        folder,
+        port,
+        f"--etcd-servers=http://{ports.address(etcd_port)}",
+        "--endpoint-reconciler-type=none",
+        # It would look for an address that others reach; there are no others.
+        "--advertise-address=192.0.2.1",
+        # Debian's etcd does not tell how far it is, without which such a watch never begins.
+        "--feature-gates=WatchList=false",
+        "--authorization-mode=RBAC",
+        f"--token-auth-file={folder / TOKENS}",
+        "--service-cluster-ip-range=10.96.0.0/16",
+        f"--service-account-issuer={issuer}",
+        f"--service-account-signing-key-file={folder / SIGNING_KEY}",
+        f"--service-account-key-file={folder / SIGNING_KEY}",
     )
 
 
-async def _ask(url: str, trust: ssl.SSLContext) -> None:
+def kube_controller_manager(folder: Path, port: int) -> Program:
+    """Returns all controllers; those that wait for something to settle wait less than usual."""
+    return _serving(
+        "kube-controller-manager",
+        folder,
+        port,
+        f"--kubeconfig={folder / KUBECONFIG}",
+        "--leader-elect=false",
+        "--kube-api-qps=200",
+        "--kube-api-burst=400",
+        f"--root-ca-file={folder / 'ca.pem'}",
+        "--horizontal-pod-autoscaler-sync-period=1s",
+        "--horizontal-pod-autoscaler-initial-readiness-delay=1s",
+        "--horizontal-pod-autoscaler-cpu-initialization-period=1s",
+    )
+
+
+def kube_scheduler(folder: Path, port: int) -> Program:
+    """Returns the scheduler."""
+    return _serving(
+        "kube-scheduler",
+        folder,
+        port,
+        f"--kubeconfig={folder / KUBECONFIG}",
+        "--leader-elect=false",
+    )
+
+
+def kwok(folder: Path, port: int) -> Program:
+    """Returns the kubelet of every node."""
+
+    async def check() -> None:
+        await _ask(f"http://{ports.address(port)}/healthz")
+
+    return Program(
+        name="kwok",
+        argv=(
+            *(str(path("kwok")), f"--kubeconfig={folder / KUBECONFIG}", f"--config={_STAGES}"),
+            *("--manage-all-nodes", f"--server-address={ports.address(port)}"),
+        ),
+        check=check,
+        log=folder / "kwok.log",
+    )
+
+
+def _serving(name: str, folder: Path, port: int, *arguments: str) -> Program:
+    """Returns a program of Kubernetes with its certificate; `/readyz` or `/healthz` tells all."""
+    probe = "readyz" if name == "kube-apiserver" else "healthz"
+
+    async def check() -> None:
+        trust = ssl.create_default_context(cafile=str(folder / "ca.pem"))
+        await _ask(f"https://{ports.address(port)}/{probe}", trust)
+
+    return Program(
+        name=name,
+        argv=(
+            *(str(path(name)), f"--bind-address={ports.LOOPBACK}", f"--secure-port={port}"),
+            f"--tls-cert-file={folder / f'{name}.pem'}",
+            f"--tls-private-key-file={folder / f'{name}-key.pem'}",
+            *arguments,
+        ),
+        check=check,
+        start_timeout=_START_TIMEOUT,
+        log=folder / f"{name}.log",
+    )
+
+
+async def _ask(url: str, trust: ssl.SSLContext | None = None) -> None:
     timeout = aiohttp.ClientTimeout(total=_ANSWER_SECONDS)
     async with (
         aiohttp.ClientSession(timeout=timeout) as http,
-        http.get(url, ssl=trust) as response,
+        http.get(url, ssl=trust or True) as response,
     ):
         response.raise_for_status()
