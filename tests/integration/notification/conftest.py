@@ -6,6 +6,7 @@ it. Its workers run in `shop.working()`.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -46,6 +47,9 @@ from souk.notification.v1 import notification_service_pb2 as pb
 from souk.order.v1.order_events_pb2 import OrderConfirmed, OrderCreated
 from tests.cancellation import end
 from tests.conftest import Eventually
+
+# The tests' mail server logs whom it gets mail for, where an earlier test has set logging up.
+logging.getLogger("mail.log").setLevel(logging.WARNING)
 
 STREAM = "souk:events:order"
 SMS_KEY = "sms-key"
