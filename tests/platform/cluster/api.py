@@ -120,6 +120,7 @@ def _pod(owner: Object, template: Object) -> Object:
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {**template["metadata"], "name": f"{metadata['name']}-0", **place},
+        # Not -0: that is what a StatefulSet's controller makes.
+        "metadata": {**template["metadata"], "name": f"{metadata['name']}-tried", **place},
         "spec": {**spec, "volumes": [*spec.get("volumes", ()), *volumes]},
     }
