@@ -21,6 +21,9 @@ cp -a "$packages" "$root/opt/packages"
 
 # What serves people at a keyboard and builders of extensions.
 (cd "$root$library" && rm -rf config-* dist-packages distutils ensurepip idlelib lib2to3 pydoc_data test tkinter turtledemo venv)
+# What nothing here uses, with the libraries that it would bring: Berkeley DB, terminals, NIS, OSS.
+(cd "$root$library" && rm -rf curses dbm lib-dynload/_curses* lib-dynload/_*dbm* lib-dynload/readline* \
+    lib-dynload/nis* lib-dynload/ossaudiodev* lib-dynload/_*test* lib-dynload/xx*)
 find "$root" -type d \( -name tests -o -name test -o -name __pycache__ \) -prune -exec rm -rf {} +
 find "$root/opt/packages" -type f \( -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.c' -o -name '*.h' \) -delete
 rm -rf "$root/opt/packages/bin"

@@ -61,7 +61,7 @@ async def test_load_brings_pods_which_an_upgrade_keeps(cluster, charts, namespac
     release = ("order", "--namespace", namespace)
     layer = layer_of("order", PRODUCTION)
     await helm("install", *release, "--wait", *charts.arguments(layer))
-    async with ready(cluster.api, namespace, "order") as endpoints:
+    async with ready(cluster.api, namespace, "order", at_first=2) as endpoints:
         metrics.millicores[namespace, "vault-agent"] = 250
         await autoscaled(cluster.api, namespace, "order", utilization=0)
         assert 2 == endpoints.most
@@ -69,7 +69,7 @@ async def test_load_brings_pods_which_an_upgrade_keeps(cluster, charts, namespac
         await autoscaled(cluster.api, namespace, "order", utilization=90)
         while endpoints.most < MAXIMUM:
             await asyncio.sleep(0.1)
-    async with ready(cluster.api, namespace, "order") as endpoints:
+    async with ready(cluster.api, namespace, "order", at_first=MAXIMUM) as endpoints:
         await helm("upgrade", *release, "--wait", *charts.arguments(layer, "image.tag=0.2.0"))
     assert MAXIMUM == endpoints.fewest
 

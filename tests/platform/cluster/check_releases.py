@@ -67,9 +67,9 @@ async def test_a_version_that_is_never_ready_takes_nobodys_place(cluster, charts
     await helm("install", *release, "--wait", *charts.arguments(layer))
     before = await names(cluster.api, namespace, "payment")
     change = charts.arguments(layer, "image.tag=0.2.0-unready")
-    async with ready(cluster.api, namespace, "payment") as endpoints:
+    async with ready(cluster.api, namespace, "payment", at_first=2) as endpoints:
         with pytest.raises(HelmFailed, match="payment"):
-            await helm("upgrade", *release, "--rollback-on-failure", "--timeout=15s", *change)
+            await helm("upgrade", *release, "--rollback-on-failure", "--timeout=30s", *change)
     assert 2 == endpoints.fewest
     assert before == await names(cluster.api, namespace, "payment")
 
@@ -80,7 +80,7 @@ async def test_a_rollout_never_has_fewer_ready_pods(cluster, charts, namespace, 
     release = ("gateway", "--namespace", namespace)
     layer = layer_of("gateway", name)
     await helm("install", *release, "--wait", *charts.arguments(layer))
-    async with ready(cluster.api, namespace, "gateway") as endpoints:
+    async with ready(cluster.api, namespace, "gateway", at_first=pods) as endpoints:
         await helm("upgrade", *release, "--wait", *charts.arguments(layer, "image.tag=0.2.0"))
     assert pods == endpoints.fewest
     assert endpoints.most > pods

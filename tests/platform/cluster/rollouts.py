@@ -18,8 +18,11 @@ class Ready:
 
 
 @asynccontextmanager
-async def ready(api: Api, namespace: str, service: str) -> AsyncIterator[Ready]:
-    """Watches a Service's endpoints, as those who call it do, until the block is left."""
+async def ready(api: Api, namespace: str, service: str, *, at_first: int) -> AsyncIterator[Ready]:
+    """Watches a Service's endpoints, as those who call it do, until the block is left.
+
+    The block begins when the endpoints tell of `at_first` pods: they come a moment after the pods.
+    """
     seen = Ready()
     begun = asyncio.Event()
     path = f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"
@@ -28,8 +31,10 @@ async def ready(api: Api, namespace: str, service: str) -> AsyncIterator[Ready]:
         async for each in api.watch(path, labelSelector=f"kubernetes.io/service-name={service}"):
             conditions = [endpoint["conditions"] for endpoint in each["endpoints"] or ()]
             count = sum(bool(condition["ready"]) for condition in conditions)
-            seen.fewest, seen.most = min(seen.fewest, count), max(seen.most, count)
-            begun.set()
+            if count == at_first:
+                begun.set()
+            if begun.is_set():
+                seen.fewest, seen.most = min(seen.fewest, count), max(seen.most, count)
 
     async with asyncio.TaskGroup() as tasks:
         task = tasks.create_task(watch())
