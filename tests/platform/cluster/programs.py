@@ -91,6 +91,8 @@ def kube_controller_manager(folder: Path, port: int) -> Program:
         "--horizontal-pod-autoscaler-sync-period=1s",
         "--horizontal-pod-autoscaler-initial-readiness-delay=1s",
         "--horizontal-pod-autoscaler-cpu-initialization-period=1s",
+        # Nodes that are only played do not fail, but their signs of life may come late.
+        "--node-monitor-grace-period=24h",
     )
 
 
