@@ -29,7 +29,7 @@ from opentelemetry.trace import SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from prometheus_client import Counter
 
-from services.mesh import backoff, failpoints, inbox
+from services.mesh import backoff, failpoints, inbox, reaping
 from services.mesh.database import Connection, Database
 from services.mesh.errors import Aborted, Unavailable
 from souk.mesh.v1.event_pb2 import Event
@@ -150,7 +150,7 @@ class EventHandling:
     async def forget_old(self) -> bool:
         """Forgets what the inbox need not know any more; returns whether all of that is gone."""
         async with self._db.connection() as conn:
-            return await inbox.reap(conn) < inbox.REAPED_AT_MOST
+            return await inbox.reap(conn) < reaping.AT_MOST
 
     async def _try(self, event_id: UUID, event: Event, *, delivered_before: bool) -> str | None:
         """Returns None once the event is handled, or the last error when no try is left."""

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from datetime import timedelta
 from uuid import UUID
 
+from services.mesh import reaping
 from services.mesh.database import Connection
 
 RETENTION = timedelta(days=60)
@@ -27,18 +28,7 @@ _COUNT_TRY = """
 
 _FORGET_TRIES = "DELETE FROM inbox_tries WHERE event_id = $1"
 
-REAPED_AT_MOST = 10_000
-"""How many events `reap` forgets: well within the time that a statement may take."""
-
-_REAP = f"""
-    DELETE FROM inbox
-    WHERE event_id = ANY(ARRAY(
-        SELECT event_id FROM inbox
-        WHERE handled_at < now() - $1::interval
-        ORDER BY handled_at LIMIT {REAPED_AT_MOST}
-    ))
-    RETURNING true
-"""  # noqa: S608 - our own number
+_REAP = reaping.oldest("inbox", key="event_id", time="handled_at", until="now() - $1::interval")
 
 
 async def record(conn: Connection, event_id: UUID) -> bool:
@@ -75,6 +65,6 @@ async def forget_tries(conn: Connection, event_id: UUID) -> None:
 async def reap(conn: Connection) -> int:
     """Forgets events that were handled longer ago than the retention; returns how many.
 
-    No more than REAPED_AT_MOST: then call it again.
+    No more than `reaping.AT_MOST`: then call it again.
     """
     return len(await conn.fetch(_REAP, RETENTION))

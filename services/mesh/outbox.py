@@ -19,7 +19,7 @@ import asyncpg
 from google.protobuf.any_pb2 import Any
 from google.protobuf.message import Message
 
-from services.mesh import traces
+from services.mesh import reaping, traces
 from services.mesh.database import Connection
 from services.mesh.ids import new_id
 from souk.mesh.v1.event_pb2 import Event
@@ -40,18 +40,7 @@ _APPEND = """
     SELECT sequence FROM appended
 """
 
-REAPED_AT_MOST = 10_000
-"""How many events `reap` deletes: well within the time that a statement may take."""
-
-_REAP = f"""
-    DELETE FROM outbox
-    WHERE position = ANY(ARRAY(
-        SELECT position FROM outbox
-        WHERE published_at < now() - $1::interval
-        ORDER BY published_at LIMIT {REAPED_AT_MOST}
-    ))
-    RETURNING true
-"""  # noqa: S608 - our own number
+_REAP = reaping.oldest("outbox", key="position", time="published_at", until="now() - $1::interval")
 
 
 async def append(conn: Connection, *, type: str, aggregate_id: UUID, payload: Message) -> UUID:  # noqa: A002 - the envelope's own word
@@ -92,6 +81,6 @@ def event_from_row(row: asyncpg.Record) -> Event:
 async def reap(conn: Connection, *, keep: timedelta) -> int:
     """Deletes events that were published longer than `keep` ago; returns how many.
 
-    No more than REAPED_AT_MOST: then call it again.
+    No more than `reaping.AT_MOST`: then call it again.
     """
     return len(await conn.fetch(_REAP, keep))

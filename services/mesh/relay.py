@@ -32,7 +32,7 @@ from prometheus_client import Counter, Gauge
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from services.mesh import backoff, entry_id, failpoints, outbox, stream_trim, waiting
+from services.mesh import backoff, entry_id, failpoints, outbox, reaping, stream_trim, waiting
 from services.mesh.database import Connection, Database, is_lost
 from services.mesh.entry_id import EntryId
 from services.mesh.errors import DomainError, Unavailable
@@ -57,7 +57,6 @@ _LOST = Counter(
 Entries = Sequence[tuple[bytes, Mapping[bytes, bytes]]]
 
 _BATCH = 100
-_PART = 10_000
 _MOST_COUNTED = 10_000
 _CLOCKS_DIFFER = timedelta(minutes=10)  # at most, those of PostgreSQL and Redis
 _HOUSEKEEPING_SECONDS = 60
@@ -214,7 +213,7 @@ class Relay:
             _LOST_SINCE, self._keep_entries, found.milliseconds, _CLOCKS_DIFFER
         )
         # In parts, each well within the statement's time; remembered last, lest it stop in between.
-        while lost := await conn.fetch(_UNMARK_LOST, since, _PART):
+        while lost := await conn.fetch(_UNMARK_LOST, since, reaping.AT_MOST):
             _LOST.labels(self._stream).inc(len(lost))
         await conn.execute(_REMEMBER, self._stream, str(found))
         self._last_entry = found
@@ -230,7 +229,7 @@ class Relay:
             return
         await stream_trim.trim(self._redis, self._stream, keep=self._keep_entries)
         # What is left of a backlog goes after the next events.
-        if await outbox.reap(conn, keep=self._keep_events) < outbox.REAPED_AT_MOST:
+        if await outbox.reap(conn, keep=self._keep_events) < reaping.AT_MOST:
             self._next_housekeeping = time.monotonic() + _HOUSEKEEPING_SECONDS
 
 

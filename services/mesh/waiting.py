@@ -1,10 +1,10 @@
 """Waiting for news within one process: one connection listens, many wait for what concerns them.
 
 with watchers.watching(order_id) as changed:
-while True:
-changed.clear()
-...                                      # read what is new, since a wake-up says no more
-await waiting.set_within(changed, poll_seconds)
+    while True:
+        changed.clear()
+        ...                              # read what is new, since a wake-up says no more
+        await waiting.set_within(changed, poll_seconds)
 """
 
 import asyncio

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
+from services.mesh import reaping
 from services.mesh.database import Database
 from services.user.domain import TooManyAttempts
 
@@ -36,14 +37,12 @@ _TAKE_BACK = f"""
     WHERE counted_hash = {_HASH} AND attempt_count > 0
 """  # noqa: S608  # likewise
 
-_PART = 10_000
-
 # The outer condition sees to a window that has begun anew meanwhile.
 _FORGET_ENDED = f"""
     DELETE FROM login_attempts
     WHERE end_time <= now() AND counted_hash = ANY(ARRAY(
         SELECT counted_hash FROM login_attempts WHERE end_time <= now()
-        ORDER BY end_time LIMIT {_PART}
+        ORDER BY end_time LIMIT {reaping.AT_MOST}
     ))
     RETURNING true
 """  # noqa: S608 - our own number
@@ -93,8 +92,8 @@ class AttemptStore:
 
     async def forget_ended(self) -> None:
         """Delete the windows that are over, part by part, each within the time of a statement."""
-        ended = _PART
-        while ended == _PART:
+        ended = reaping.AT_MOST
+        while ended == reaping.AT_MOST:
             async with self._db.connection() as conn:
                 ended = len(await conn.fetch(_FORGET_ENDED))
 

@@ -10,20 +10,17 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from services.mesh import audit, ids
+from services.mesh import audit, ids, reaping
 from services.mesh.database import Connection, Database
 from services.user.domain import CredentialsInvalid, RefreshTokenInvalid
 
-_PART = 10_000
-
-_FORGET_TOKENS = f"""
-    DELETE FROM refresh_tokens
-    WHERE token_hash = ANY(ARRAY(
-        SELECT token_hash FROM refresh_tokens WHERE expire_time < now()
-        ORDER BY expire_time LIMIT {_PART}
-    ))
-    RETURNING session_id
-"""  # noqa: S608 - our own number
+_FORGET_TOKENS = reaping.oldest(
+    "refresh_tokens",
+    key="token_hash",
+    time="expire_time",
+    until="now()",
+    returning="session_id",
+)
 
 _FORGET_SESSIONS = """
     DELETE FROM sessions s
@@ -169,7 +166,7 @@ class SessionStore:
                 expired = await conn.fetch(_FORGET_TOKENS)
                 left = list({row["session_id"] for row in expired})
                 forgotten += len(await conn.fetch(_FORGET_SESSIONS, left))
-            if len(expired) < _PART:
+            if len(expired) < reaping.AT_MOST:
                 return forgotten
 
     async def _issue(self, conn: Connection, *, session_id: UUID, user_id: UUID) -> RefreshToken:

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from google.protobuf.message import Message
 
-from services.mesh import backoff, failpoints, room, stored_error
+from services.mesh import backoff, failpoints, reaping, room, stored_error
 from services.mesh.database import Connection, Database
 from services.mesh.errors import DomainError
 from services.mesh.fingerprint import fingerprint
@@ -219,12 +219,12 @@ class IdempotencyKeys:
         await backoff.repeat(self._reap_hourly, despite=(DomainError,), name="old keys")
 
     async def _reap_hourly(self) -> None:
-        while await self.reap() == _queries.REAPED_AT_MOST:
+        while await self.reap() == reaping.AT_MOST:
             pass
         await asyncio.sleep(_REAP_SECONDS)
 
     async def reap(self) -> int:
-        """Deletes up to 10,000 keys that are older than the retention; returns how many."""
+        """Deletes up to `reaping.AT_MOST` keys older than the retention; returns how many."""
         async with self._db.connection() as conn:
             return len(await conn.fetch(_queries.REAP, RETENTION))
 

@@ -3,7 +3,7 @@
 What another attempt has taken over, or what is answered, they leave alone.
 """
 
-REAPED_AT_MOST = 10_000  # well within the time that a statement may take
+from services.mesh import reaping
 
 CLAIM = """
     INSERT INTO idempotency_keys AS mine
@@ -53,12 +53,6 @@ RELEASE = """
         AND response IS NULL AND error IS NULL
 """
 
-REAP = f"""
-    DELETE FROM idempotency_keys
-    WHERE ctid = ANY(ARRAY(
-        SELECT ctid FROM idempotency_keys
-        WHERE created_at < now() - $1::interval
-        ORDER BY created_at LIMIT {REAPED_AT_MOST}
-    ))
-    RETURNING true
-"""  # noqa: S608 - our own number
+REAP = reaping.oldest(
+    "idempotency_keys", key="ctid", time="created_at", until="now() - $1::interval"
+)
