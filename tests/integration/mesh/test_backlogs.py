@@ -9,7 +9,7 @@ from google.protobuf import json_format
 from prometheus_client import REGISTRY
 from redis.asyncio import Redis
 
-from services.mesh import database, inbox, migrate, outbox, redis_client
+from services.mesh import database, inbox, migrate, outbox
 from services.mesh.database import Connection, Database
 from services.mesh.event_stream import Consumer, DeadLetter
 from services.mesh.idempotency import IdempotencyKeys
@@ -49,14 +49,6 @@ async def db(database_url: str) -> AsyncIterator[Database]:
     await migrate.apply(database_url, [each for name in kept for each in migrate.of_mesh(name)])
     async with database.pool(database_url) as opened:
         yield opened
-
-
-@pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    """Connects to Redis."""
-    client = redis_client.connect(redis_url, name="test")
-    yield client
-    await client.aclose()
 
 
 async def test_old_events_are_deleted_in_parts(db: Database) -> None:

@@ -71,14 +71,6 @@ async def db(migrated_url: str) -> AsyncIterator[Database]:
         yield opened
 
 
-@pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    """Connects to Redis."""
-    client = redis_client.connect(redis_url, name="test")
-    yield client
-    await client.aclose()
-
-
 async def append(db: Database, aggregate_id: UUID = ORDER) -> UUID:
     """Commits one event."""
     async with db.transaction() as conn:
