@@ -25,6 +25,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
+from tests import accepting
+
 _PIECE_BYTES = 64 * 1024
 _CONNECT_SECONDS = 5
 # Closing with this set sends a reset instead of a farewell (socket(7), SO_LINGER).
@@ -112,7 +114,7 @@ class TcpProxy:
         traceback: TracebackType | None,
     ) -> None:
         assert self._server
-        self._server.close()
+        await accepting.close(self._server)
         self.cut()
         for task in self._serving:
             task.cancel()

@@ -9,6 +9,7 @@ import hpack
 
 from gateway.transcoding.transport.native import frames
 from gateway.transcoding.transport.native.frames import FrameReader
+from tests import accepting
 
 SETTINGS = frames.frame(frames.SETTINGS, 0, 0)
 GRPC = ((":status", "200"), ("content-type", "application/grpc"))
@@ -24,8 +25,6 @@ class Heard(NamedTuple):
     stream_id: int
     payload: bytes
 
-
-_TURNS = 5
 
 Answer = Callable[[int], bytes]
 """Gives what to send when a request on the stream of that number has ended."""
@@ -75,7 +74,6 @@ async def answering(
     each answer. `heard` gets all that came.
     """
     tasks: set[asyncio.Task[None]] = set()
-    ended = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -84,9 +82,6 @@ async def answering(
         try:
             # A cancelled task would be reported by the stream's own callback.
             with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-                # One that was accepted at the very end begins to be served only after it.
-                if ended.is_set():
-                    return
                 writer.write(greeting)
                 log = [] if heard is None else heard
                 await _talk(reader, writer, answer, on_message, log, hangs_up=hangs_up)
@@ -98,14 +93,11 @@ async def answering(
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
-        server.close()
-        ended.set()
+        await accepting.close(server)
         for task in list(tasks):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        # One that was accepted at the very end needs some turns to begin, and to hang up.
-        for _ in range(_TURNS):
-            await asyncio.sleep(0)
+        await accepting.some_turns()
 
 
 async def _talk(

@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 from services.local import ports
 from services.local.stores import redis as redis_store
 from services.mesh import backoff, redis_client, subscription
+from tests import accepting
 from tests.cancellation import end
 from tests.conftest import Eventually
 
@@ -70,7 +71,7 @@ async def wire(redis_url: str) -> AsyncIterator[Wire]:
     try:
         yield made
     finally:
-        server.close()
+        await accepting.close(server)
 
 
 @contextlib.asynccontextmanager
