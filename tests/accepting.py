@@ -1,10 +1,21 @@
 """Ends a server of a test so that no connection is left behind."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final
 
 # asyncio begins to serve what it has accepted within three turns of its loop.
 _TURNS: Final = 5
+
+
+@asynccontextmanager
+async def closing(server: asyncio.Server) -> AsyncIterator[int]:
+    """Yields the port of a server that is closed when the block is left."""
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        await close(server)
 
 
 async def close(server: asyncio.Server) -> None:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from tests import accepting
 from tests.chaos.tcp_proxy import TcpProxy
 
 Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -27,7 +28,7 @@ async def _echo() -> AsyncIterator[tuple[TcpProxy, list[bytes]]]:
             writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server, TcpProxy(f"127.0.0.1:{server.sockets[0].getsockname()[1]}") as proxy:
+    async with accepting.closing(server) as port, TcpProxy(f"127.0.0.1:{port}") as proxy:
         yield proxy, got
 
 

@@ -7,6 +7,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
 
+from tests import accepting
+
 _PIECE_BYTES = 64 * 1024
 _START_SECONDS = 10
 # PostgreSQL's SSLRequest, and the answer that TLS comes next (Frontend/Backend Protocol, 54.7).
@@ -67,7 +69,7 @@ def listening(
 
 
 async def _close(server: asyncio.Server) -> None:
-    server.close()
+    await accepting.close(server)
     await server.wait_closed()
 
 

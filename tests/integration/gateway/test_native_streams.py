@@ -10,6 +10,7 @@ from google.rpc import code_pb2
 from gateway.transcoding.errors import StatusError
 from gateway.transcoding.transport import Messages, ReplyStream, Transport
 from gateway.transcoding.transport.native import NativeTransport, Target, frames
+from tests import accepting
 from tests.integration.gateway.raw_server import (
     GRPC,
     MESSAGE,
@@ -224,8 +225,7 @@ async def test_requests_wait_for_the_network() -> None:
             yield bytes(100_000)
 
     server = await asyncio.start_server(deaf, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    async with server, opened("native", port) as transport:
+    async with accepting.closing(server) as port, opened("native", port) as transport:
         code = await _code(transport.stream(call("Chat", timeout=2), endless()))
         is_over.set()
     assert code_pb2.DEADLINE_EXCEEDED == code

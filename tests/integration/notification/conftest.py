@@ -45,6 +45,7 @@ from services.user.store import UserStore
 from souk.notification.v1 import notification_pb2
 from souk.notification.v1 import notification_service_pb2 as pb
 from souk.order.v1.order_events_pb2 import OrderConfirmed, OrderCreated
+from tests import accepting
 from tests.cancellation import end
 from tests.conftest import Eventually
 
@@ -255,10 +256,9 @@ async def _outside(outside: Outside) -> AsyncIterator[tuple[int, str]]:
     runner = web.AppRunner(application)
     await runner.setup()
     await web.TCPSite(runner, ports.LOOPBACK, 0).start()
-    port = mail_server.sockets[0].getsockname()[1]
-    yield port, f"http://{ports.address(runner.addresses[0][1])}/"
-    await runner.cleanup()
-    mail_server.close()
+    async with accepting.closing(mail_server) as port:
+        yield port, f"http://{ports.address(runner.addresses[0][1])}/"
+        await runner.cleanup()
 
 
 @pytest.fixture(scope="session")

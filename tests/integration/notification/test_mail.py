@@ -13,6 +13,7 @@ from services.mesh.ids import new_id
 from services.notification.channels import NotSent
 from services.notification.channels.mail import MailSender, SmtpServer
 from services.notification.domain import Channel, Dispatch, Draft
+from tests import accepting
 
 TIMEOUT = timedelta(seconds=0.5)
 
@@ -64,6 +65,6 @@ async def test_a_sending_has_its_time_for_all_of_it() -> None:
     )
     draft = Draft(user_id=new_id(), order_id=new_id(), type="order.created", title="T", body="B")
     dispatch = Dispatch(notification_id=new_id(), draft=draft, channel=Channel.EMAIL, attempt=1)
-    async with server:
+    async with accepting.closing(server):
         with pytest.raises(NotSent):
             await sender.send(dispatch)

@@ -8,7 +8,7 @@ from services.mesh import database
 from services.user.attempt_store import AttemptStore
 from services.user.session_store import SessionStore
 from services.user.worker import Sweeper
-from tests import table_rows
+from tests import accepting, table_rows
 from tests.cancellation import end
 from tests.conftest import Eventually
 
@@ -73,6 +73,10 @@ async def test_what_has_piled_up_is_forgotten_in_parts(parts: Parts) -> None:
     assert left == [count, count, 0]
 
 
+def _nothing_at(port: int) -> str:
+    return f"postgresql://nobody@{ports.address(port)}/nothing?sslmode=disable"
+
+
 async def test_the_sweep_outlives_an_outage(eventually: Eventually) -> None:
     """Without its database it is tried again, and does not end the process."""
     refused = 0
@@ -86,9 +90,7 @@ async def test_the_sweep_outlives_an_outage(eventually: Eventually) -> None:
         return refused > 1
 
     server = await asyncio.start_server(refuse, ports.LOOPBACK, 0)
-    address = ports.address(server.sockets[0].getsockname()[1])
-    url = f"postgresql://nobody@{address}/nothing?sslmode=disable"
-    async with server, database.pool(url) as db:
+    async with accepting.closing(server) as port, database.pool(_nothing_at(port)) as db:
         sessions = SessionStore(db, life=timedelta(days=30))
         sweeper = Sweeper(sessions, AttemptStore(db, LIMITS), interval=SOON)
         sweeping = asyncio.create_task(sweeper.run())

@@ -63,8 +63,8 @@ def test_a_message_is_never_shown(
 def test_lines_in_a_call_have_its_id(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     """What a service logs while it serves a call can be found by the call's id."""
     logs.configure("echo", MeshSettings())
-    served_call.name("request-2")
-    structlog.get_logger().info("noted", count=3)
+    with served_call.named("request-2"):
+        structlog.get_logger().info("noted", count=3)
     line = json.loads(capfdbinary.readouterr().out)
     assert ("request-2", 3) == (line["request_id"], line["count"])
 
