@@ -180,6 +180,34 @@ async def test_right_address_at_last(wrong: list[str]) -> None:
                     await asyncio.sleep(0.05)
 
 
+@pytest.mark.parametrize("fault", [LookupError("told to"), "127.0.0.1\0"], ids=["name", "address"])
+async def test_what_nobody_foresaw_is_tried_again(fault: Exception | str) -> None:
+    """A failure of another kind than a network's is told of, and is not the last try."""
+    told: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, about: told.append(about["message"]))
+    answers: list[Exception | str] = [fault]
+
+    async def resolve(_: Target) -> list[str]:
+        answer = answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return [answer]
+
+    async with Calls().served() as port:
+        transport = NativeTransport(
+            Target(name="odd", port=port, context=None), {}, resolve=resolve
+        )
+        try:
+            assert code_pb2.UNAVAILABLE == await _code(transport)
+            answers[0] = "127.0.0.1"
+            async with asyncio.timeout(20):
+                while await _code(transport) != code_pb2.OK:
+                    await asyncio.sleep(0.05)
+        finally:
+            await transport.close()
+    assert {message.endswith("failed, and is tried again") for message in told} == {True}
+
+
 @pytest.mark.parametrize("name", ["nowhere.invalid", "x" * 70, "a..b"])
 async def test_no_name(name: str) -> None:
     """What is no name, or nobody's, is UNAVAILABLE, by the system's own resolver."""

@@ -8,7 +8,6 @@ connections now and then (max_connection_age).
 """
 
 import asyncio
-import contextlib
 import random
 import socket
 from collections.abc import Awaitable, Callable
@@ -20,7 +19,8 @@ from gateway.transcoding.errors import StatusError
 from gateway.transcoding.transport.native.answer import failure
 from gateway.transcoding.transport.native.backoff import Backoff
 from gateway.transcoding.transport.native.connection import Connection
-from gateway.transcoding.transport.native.subchannel import State, Subchannel, Target, cancel
+from gateway.transcoding.transport.native.subchannel import State, Subchannel, Target
+from gateway.transcoding.transport.native.tasks import cancel, report
 
 # Names are not asked for more often than this, whatever happens to the connections.
 _RESOLUTION_SECONDS: Final = 2.0
@@ -116,11 +116,7 @@ class Balancer:
         )
         while True:
             self._stale.clear()
-            addresses: list[str] = []
-            with contextlib.suppress(OSError, TimeoutError, UnicodeError):
-                async with asyncio.timeout(_RESOLVE_SECONDS):
-                    addresses = await self._resolve(self._target)
-            if addresses:
+            if addresses := await self._ask():
                 backoff.reset()
                 self._use(addresses)
                 await asyncio.sleep(_RESOLUTION_SECONDS)
@@ -129,6 +125,17 @@ class Balancer:
                 # What was known may still be right; without anything there is nobody to call.
                 self._update()
                 await asyncio.sleep(backoff.next_seconds())
+
+    async def _ask(self) -> list[str]:
+        """Gives the addresses that the name has now, none if that cannot be told."""
+        try:
+            async with asyncio.timeout(_RESOLVE_SECONDS):
+                return await self._resolve(self._target)
+        except (OSError, TimeoutError, UnicodeError):
+            return []
+        except Exception as error:  # noqa: BLE001  # told of; no failure may be the last question
+            report(error, f"resolving {self._target.name}")
+            return []
 
     def _use(self, addresses: list[str]) -> None:
         for address in self._subchannels.keys() - set(addresses):

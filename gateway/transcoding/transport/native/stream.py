@@ -19,7 +19,7 @@ from gateway.transcoding.transport.native.exchange import Unprocessed
 from gateway.transcoding.transport.native.requests import Requests
 from gateway.transcoding.transport.native.retry import Tries
 from gateway.transcoding.transport.native.streaming_attempt import StreamingAttempt
-from gateway.transcoding.transport.native.subchannel import cancel
+from gateway.transcoding.transport.native.tasks import cancel
 
 
 class NativeStream:

@@ -15,6 +15,7 @@ from typing import Final
 
 from gateway.transcoding.transport.native.backoff import Backoff
 from gateway.transcoding.transport.native.connection import Connection
+from gateway.transcoding.transport.native.tasks import cancel, report
 
 # Until the server has said its settings.
 _CONNECT_SECONDS: Final = 5.0
@@ -23,7 +24,8 @@ _STABLE_SECONDS: Final = 1.0
 _INITIAL_SECONDS: Final = 0.1
 _MAX_SECONDS: Final = 3.0
 _MULTIPLIER: Final = 1.6
-_CANCEL_SECONDS: Final = 1.0
+# ssl.SSLError is an OSError; UnicodeError: the target's name is none.
+_EXPECTED: Final = (OSError, TimeoutError, UnicodeError)
 
 
 class State(enum.Enum):
@@ -89,8 +91,9 @@ class Subchannel:
             self._retired = asyncio.Event()
             try:
                 connection = await self._connect()
-            except (OSError, TimeoutError, UnicodeError):
-                # UnicodeError: the target's name is none.
+            except Exception as error:  # noqa: BLE001  # told of; no failure may be the last try
+                if not isinstance(error, _EXPECTED):
+                    report(error, f"connecting to {self._address}")
                 self._change(State.TRANSIENT_FAILURE, None)
                 await asyncio.sleep(backoff.next_seconds())
                 continue
@@ -140,13 +143,6 @@ class Subchannel:
     def _change(self, state: State, connection: Connection | None) -> None:
         self.state, self.connection = state, connection
         self._on_change()
-
-
-async def cancel(task: "asyncio.Task[None]") -> None:
-    """Cancels a task until it has ended: on Python 3.11 one cancellation may be lost."""
-    while not task.done():
-        task.cancel()
-        await asyncio.wait({task}, timeout=_CANCEL_SECONDS)
 
 
 def _nothing() -> None:

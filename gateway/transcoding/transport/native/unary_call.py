@@ -110,7 +110,7 @@ class UnaryCall(Outcome[Reply]):
             if wait_seconds:
                 await self._dispatch.sleep(wait_seconds, self._deadline)
             self._begin(await self._dispatch.connection(self._deadline, self._config))
-        except StatusError as error:
+        except Exception as error:  # noqa: BLE001  # for who waits for the outcome
             self._fail(error)
 
     def _abandon(self) -> None:
@@ -120,7 +120,7 @@ class UnaryCall(Outcome[Reply]):
             self._attempt.abandon()
         self._let_go()
 
-    def _fail(self, error: StatusError) -> None:
+    def _fail(self, error: Exception) -> None:
         self._let_go()
         self.settle(None, error)
 
