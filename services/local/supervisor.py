@@ -174,7 +174,10 @@ class _Child:
 
 
 def _ended(code: int) -> str:
-    return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
+    if code >= 0:
+        return f"exited with code {code}"
+    known = -code in set(signal.Signals)
+    return f"was ended by {signal.Signals(-code).name if known else f'signal {-code}'}"
 
 
 async def _pump(name: str, output: asyncio.StreamReader, console: Console) -> None:

@@ -4,6 +4,8 @@ Three PEM files: `tls_ca`, `tls_cert`, `tls_key`. They are read anew when they c
 restart; while a renewal is half written, what was read before stays in force.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from weakref import WeakSet
@@ -52,15 +54,15 @@ class CredentialFiles(WatchedFiles[Credentials]):
     def read(self) -> Credentials:
         """Return their content. Raises OSError or ValueError if it cannot be used."""
         ca, certificate, key = (path.read_bytes() for path in self._pem)
-        x509.load_pem_x509_certificates(ca)
-        try:
+        ca_path, certificate_path, key_path = self._pem
+        with _said_of(ca_path):
+            x509.load_pem_x509_certificates(ca)
+        with _said_of(certificate_path):
             public = x509.load_pem_x509_certificate(certificate).public_key()
+        with _said_of(key_path):
             private = serialization.load_pem_private_key(key, None)
-        except (TypeError, UnsupportedAlgorithm) as error:
-            # Of a key with a password, of a kind of key that nobody here knows.
-            raise ValueError(f"{self._pem[1]} or its key can't be used: {error}") from error
         if private.public_key() != public:
-            raise ValueError("the private key does not belong to the certificate")
+            raise ValueError(f"{key_path} does not belong to {certificate_path}")
         return Credentials(ca=ca, certificate=certificate, key=key)
 
     def changed(self, known: Credentials) -> Credentials | None:
@@ -76,6 +78,16 @@ class CredentialFiles(WatchedFiles[Credentials]):
         except (OSError, ValueError) as error:
             _log.warning("certificates kept as they were", error=str(error))
         return None if self.value == known else self.value
+
+
+@contextmanager
+def _said_of(path: Path) -> Iterator[None]:
+    """Name the file in what is raised: ValueError."""
+    try:
+        yield
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        # The latter two are of a key with a password, and of a kind that nobody here knows.
+        raise ValueError(f"{path} can't be used: {error}") from error
 
 
 def credential_files(settings: MeshSettings) -> CredentialFiles | None:

@@ -42,3 +42,11 @@ async def test_a_key_with_a_password_is_told_and_not_used(with_password: Credent
 def test_a_handshake_goes_on_with_the_former_key(with_password: CredentialFiles) -> None:
     """A server that looks for itself keeps what it has, too."""
     assert with_password.changed(with_password.value) is None
+
+
+@pytest.mark.parametrize("name", ["ca.pem", "order.pem", "order-key.pem"])
+def test_what_cannot_be_used_is_named(tmp_path: Path, files: CredentialFiles, name: str) -> None:
+    """Of three files, the message says which one it is."""
+    (tmp_path / name).write_text("nothing")
+    with pytest.raises(ValueError, match=f"{tmp_path / name} can't be used"):
+        files.read()
