@@ -16,11 +16,17 @@ from souk.mesh.v1.keys_pb2 import JsonWebKeySet
 
 SERVICE = "desk.v1.Desk"
 KEY = Ed25519PrivateKey.generate()
+# Tests show tokens that were made when they were collected, perhaps many minutes before.
+_DAY_SECONDS = 24 * 3600
 MakeToken = Callable[..., str]
 
 
 def token(
-    *, subject: str = "u1", roles: tuple[str, ...] = (), lives_seconds: int = 600, key: Any = KEY
+    *,
+    subject: str = "u1",
+    roles: tuple[str, ...] = (),
+    lives_seconds: int = _DAY_SECONDS,
+    key: Any = KEY,
 ) -> str:
     """Makes an access token of the mesh."""
     now = int(time.time())
@@ -65,5 +71,7 @@ async def answering() -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    yield f"127.0.0.1:{port}", calls
-    await server.stop(None)
+    try:
+        yield f"127.0.0.1:{port}", calls
+    finally:
+        await server.stop(None)
