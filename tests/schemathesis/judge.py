@@ -76,6 +76,8 @@ async def judge(
             env={
                 **os.environ,
                 "PYTHONPATH": str(_ROOT),
+                # By the same seed the same requests, whatever sets are gone through on the way.
+                "PYTHONHASHSEED": str(seed),
                 "SOUK_ANSWERS": str(answers),
                 "SOUK_DESCRIPTORS": str(descriptors),
             },

@@ -51,21 +51,21 @@ def bound_or_refused(line: str, body: bytes = b"", **options: Any) -> None:
         bound(line, body, **options)
 
 
-@settings(max_examples=300, deadline=2000)
+@settings(max_examples=300)
 @given(LINES, BODIES)
 def test_any_json_is_bound_or_refused(line, body):
     """JSON of any shape ends in a message or a 400."""
     bound_or_refused(line, body)
 
 
-@settings(max_examples=200, deadline=2000)
+@settings(max_examples=200)
 @given(LINES, st.binary(max_size=60) | TEXT.map(lambda text: text.encode(errors="replace")))
 def test_any_bytes_are_bound_or_refused(line, body):
     """A body of any bytes ends in a message or a 400."""
     bound_or_refused(line, body)
 
 
-@settings(max_examples=300, deadline=2000)
+@settings(max_examples=300)
 @given(st.lists(st.tuples(FIELDS, TEXT), max_size=4), st.sampled_from(["&", "&&", ";", "%26"]))
 def test_any_query_is_bound_or_refused(pairs, separator):
     """A query of any names and values ends in a message or a 400."""
@@ -73,7 +73,7 @@ def test_any_query_is_bound_or_refused(pairs, separator):
     bound_or_refused(f"GET /v1/everything?{query}", ignore_unknown_fields=len(pairs) % 2 == 0)
 
 
-@settings(max_examples=200, deadline=2000)
+@settings(max_examples=200)
 @given(st.text(alphabet="ab1%2F+:é?&=", min_size=1, max_size=10))
 def test_any_path_value_is_bound_or_refused(text):
     """A path of any text ends in a message or a 400."""

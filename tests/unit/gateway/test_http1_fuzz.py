@@ -98,7 +98,7 @@ def spoken(data: bytes, cuts: list[int]) -> tuple[list[tuple[str, str]], list[in
     return seen, [int(status) for status in _STATUS.findall(wire.written)]
 
 
-@settings(max_examples=400, deadline=2000)
+@settings(max_examples=400)
 @given(st.lists(PIECES | st.binary(max_size=8), max_size=14).map(b"".join), CUTS)
 @example(
     b"GET / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n", []
@@ -114,7 +114,7 @@ def test_any_bytes_are_requests_or_refused(data, cuts):
     assert not others or statuses[-1] == others[0]
 
 
-@settings(max_examples=300, deadline=2000)
+@settings(max_examples=300)
 @given(st.lists(REQUESTS, min_size=1, max_size=4), CUTS)
 def test_how_requests_are_cut_changes_nothing(requests, cuts):
     """The same bytes are the same requests, whatever packets they come in."""
@@ -124,7 +124,7 @@ def test_how_requests_are_cut_changes_nothing(requests, cuts):
     assert [200] * len(requests) == whole[1]
 
 
-@settings(max_examples=300, deadline=2000)
+@settings(max_examples=300)
 @given(
     REQUESTS,
     st.integers(0, 200),
