@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from services.local import ports
+from tests import reserved_port
 from tests.conftest import Eventually
 from tests.integration.gateway.echo import Echo
 from tests.integration.gateway.process import running
@@ -69,12 +69,11 @@ async def test_an_upstream_that_does_not_answer_is_left_alone_for_a_while(
     descriptor_file: Path, getting: Callable[[str], Get]
 ) -> None:
     """After ten calls that nobody answered the next one fails without being made."""
-    nobody = ports.address(ports.free()[0])
-    arguments = ("--descriptors", str(descriptor_file), "--upstream", f"*={nobody}")
-    async with running(*arguments, "--access", "open") as gateway:
-        get = getting(gateway.url)
-        seen: list[tuple[int, str]] = []
-        async with asyncio.timeout(20):
+    seen: list[tuple[int, str]] = []
+    with reserved_port.held() as port:
+        upstream = ("--descriptors", str(descriptor_file), "--upstream", f"*=127.0.0.1:{port}")
+        async with running(*upstream, "--access", "open") as gateway, asyncio.timeout(30):
+            get = getting(gateway.url)
             while not seen or seen[-1] != (503, "CIRCUIT_OPEN"):
                 status, _, body = await get("/v1/texts/a")
                 seen.append((status, reason(body)))
