@@ -1,13 +1,13 @@
 """The keys of access tokens: fetched when needed, never too often, good while they can be had."""
 
 import asyncio
-import time
 from collections.abc import Mapping
+from types import SimpleNamespace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from services.mesh import served_call
+from services.mesh import jwks, served_call
 from services.mesh.jwks import KeySet, KeysUnavailable, NotAnswered
 from services.mesh.served_call import ServedCall
 
@@ -49,7 +49,8 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Move the clock by hand."""
     made = Clock()
-    monkeypatch.setattr(time, "monotonic", made)
+    # Not of the module `time`: that is the event loop's clock, too.
+    monkeypatch.setattr(jwks, "time", SimpleNamespace(monotonic=made))
     return made
 
 
