@@ -1,7 +1,10 @@
 """The gateway's HTTP server with a handler of the test's own, and a client that speaks bytes."""
 
 import asyncio
+import fcntl
 import socket
+import sys
+import termios
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -66,23 +69,34 @@ class Client:
         self.writer.write(data)
         await self.writer.drain()
         await asyncio.sleep(0.01)
+        # On a machine that has much else to do the bytes may still be on their way.
+        for _ in range(20):
+            if self._unacknowledged_bytes() == 0:
+                break
+            await asyncio.sleep(0.005)
+
+    def _unacknowledged_bytes(self) -> int:
+        own: socket.socket = self.writer.get_extra_info("socket")
+        if own.fileno() < 0:
+            return 0
+        return int.from_bytes(fcntl.ioctl(own, termios.TIOCOUTQ, b"\0" * 4), sys.byteorder)
 
     async def head(self) -> bytes:
         """Reads a header, with its empty line."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             return await self.reader.readuntil(b"\r\n\r\n")
 
     async def answer(self) -> tuple[int, bytes]:
         """Reads an answer with a content-length: its status, and its body."""
         head = await self.head()
         length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             body = await self.reader.readexactly(int(length or 0))
         return int(head[9:12]), body
 
     async def rest(self) -> bytes:
         """Reads until the server ends the connection."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             return await self.reader.read()
 
     async def close(self) -> None:
