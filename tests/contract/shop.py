@@ -47,10 +47,10 @@ _AWS = {
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "test",
 }
-_START_SECONDS = 30
+_START_SECONDS = 90
 # What every error passes on its way out.
 _ERROR_LEAVES = "status_from_error"
-_STOP_SECONDS = 30
+_STOP_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

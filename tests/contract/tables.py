@@ -25,7 +25,7 @@ from tests.contract.test_reasons import documented
 
 T = TypeVar("T")
 
-_SECONDS = 10
+_SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

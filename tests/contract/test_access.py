@@ -31,7 +31,7 @@ from tests.contract.shop import Shop
 Answer = grpc.StatusCode
 Metadata = list[tuple[str, str]]
 
-_SECONDS = 10.0
+_SECONDS = 30.0
 # A stream that is admitted stays open; this is how long it is listened to.
 _STREAM_SECONDS = 1.0
 _AT_ONCE = 12

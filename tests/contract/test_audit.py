@@ -139,7 +139,7 @@ def test_an_address_is_the_one_that_the_gateway_saw(at: At, http_gateway: str):
     ]
     request = user_service_pb2.LoginRequest(email=user.email, password=test_user.PASSWORD)
 
-    outside.call(http_gateway, login, request, claims, seconds=10)
+    outside.call(http_gateway, login, request, claims, seconds=30)
 
     newest = events(desk, actor_user_id=user.user_id)[0]
     assert ("127.0.0.1", "gateway") == (newest.client_address, newest.actor_service)

@@ -99,7 +99,7 @@ async def answered(gateway: Gateway, sent: bytes) -> Answer:
     reader, writer = await asyncio.open_connection(gateway.host, gateway.port)
     try:
         writer.write(sent)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             head = await reader.readuntil(b"\r\n\r\n")
             length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
             body = await reader.readexactly(int(length or 0))

@@ -20,7 +20,7 @@ from tests.contract.shop import Shop
 from tests.contract.tables import Desk
 from tests.contract.test_bad_calls import check_ends
 
-_SECONDS = 10.0
+_SECONDS = 30.0
 _SILENCE_SECONDS = 0.3
 _HEAD = 9
 _MAX_CONCURRENT_STREAMS, _MAX_HEADER_LIST_SIZE = 3, 6

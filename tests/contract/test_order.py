@@ -161,7 +161,7 @@ def repeat_a_call_at_work(desk: Desk) -> None:
     calls = [desk.stub.CreateOrder.future(request, metadata=owner) for _ in range(2)]
     for call in calls:
         call.add_done_callback(ended.put)
-    told = ended.get(timeout=10)
+    told = ended.get(timeout=30)
     for call in calls:
         call.cancel()
     for order in desk.call("ListOrders", pb.ListOrdersRequest(), owner).orders:

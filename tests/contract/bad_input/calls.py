@@ -45,7 +45,7 @@ class Call:
         is_stream = self.path == IMPORT
         invoke = (channel.stream_unary if is_stream else channel.unary_unary)(self.path)
         request = iter([self.data]) if is_stream else self.data
-        invoke(request, metadata=[*self.metadata, *metadata], timeout=5, **self.options)
+        invoke(request, metadata=[*self.metadata, *metadata], timeout=30, **self.options)
 
 
 GOOD = Call(code=MISSING, reason="PRODUCT_NOT_FOUND")

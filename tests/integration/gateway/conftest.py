@@ -44,8 +44,10 @@ async def upstream() -> AsyncIterator[Echo]:
     echo = Echo()
     server = echo.server()
     await server.start()
-    yield echo
-    await server.stop(None)
+    try:
+        yield echo
+    finally:
+        await server.stop(None)
 
 
 @pytest.fixture
@@ -77,7 +79,7 @@ async def gateway(upstream: Echo, descriptor_file: Path) -> AsyncIterator[Gatewa
 @pytest.fixture(scope="session")
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
     """Opens a client that sends paths as they are and follows nothing."""
-    timeout = aiohttp.ClientTimeout(total=20)
+    timeout = aiohttp.ClientTimeout(total=60)
     plain = {"accept-encoding": "identity"}
     async with aiohttp.ClientSession(
         timeout=timeout, headers=plain, auto_decompress=False

@@ -107,7 +107,10 @@ class Echo:
 
     async def upload(self, requests: AsyncIterator[Any], _: Any) -> Any:
         """Answers what came, and in how many messages."""
-        got = [request async for request in requests]
+        got = []
+        async for request in requests:
+            self.received += 1
+            got.append(request)
         return self._message("test.v1.UploadResponse")(
             name=got[0].name if got else "",
             content_type=got[0].content.content_type if got else "",

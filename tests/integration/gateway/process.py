@@ -7,7 +7,10 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
+
+# On a machine that has much else to do a process takes its time to begin and to end.
+_SECONDS: Final = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +49,7 @@ async def running(
     assert process.stdout is not None
     drain: asyncio.Task[None] | None = None
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(_SECONDS):
             event = await _serving(process.stdout)
         events: list[dict[str, Any]] = []
         drain = asyncio.create_task(_gather(process.stdout, events))
@@ -62,7 +65,7 @@ async def running(
     finally:
         if process.returncode is None:
             process.terminate()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(_SECONDS):
             await process.wait()
         if drain is not None:
             await drain
@@ -96,7 +99,7 @@ async def output(*arguments: str, **environment: str) -> tuple[int, str, str]:
         stderr=asyncio.subprocess.PIPE,
         env={**os.environ, **environment},
     )
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(_SECONDS):
         out, err = await process.communicate()
     assert process.returncode is not None
     return process.returncode, out.decode(), err.decode()

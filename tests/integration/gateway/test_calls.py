@@ -197,7 +197,7 @@ async def test_every_answer_has_a_request_id(http: Http):
 
 
 @pytest.mark.parametrize(
-    ("given", "most"), [("500m", 0.5), ("20S", 20), ("99999999H", 60), (None, 60)]
+    ("given", "most"), [("9000m", 9), ("20S", 20), ("99999999H", 60), (None, 60)]
 )
 async def test_the_deadline_is_bounded(http: Http, echo: Echo, given, most):
     """`Grpc-Timeout` shortens the deadline and never lengthens it."""
@@ -205,7 +205,7 @@ async def test_the_deadline_is_bounded(http: Http, echo: Echo, given, most):
     left = echo.calls[0].seconds_left
     assert left is not None
     # grpc rounds what it sends up.
-    assert most - 0.4 < left <= most + 0.2
+    assert most / 2 < left <= most + 0.2
 
 
 @pytest.mark.parametrize("given", ["", "1", "S", "1s", "123456789S", "-1S", "1.5S"])
@@ -216,12 +216,16 @@ async def test_a_bad_deadline_is_refused(http: Http, echo: Echo, given):
     assert [] == echo.calls
 
 
-@pytest.mark.parametrize("target", ["/v1/texts/slow", "/v1/names:watch?endless=true"])
-async def test_a_call_past_its_deadline_is_504(http: Http, echo: Echo, target):
+@pytest.mark.parametrize(
+    ("target", "given"),
+    # Two seconds later the answer of a stream has begun, whatever comes of it.
+    [("/v1/texts/slow", "2S"), ("/v1/names:watch?endless=true", "1S")],
+)
+async def test_a_call_past_its_deadline_is_504(http: Http, echo: Echo, target, given):
     """A call that takes longer than it may is cancelled and answered with 504."""
-    answer = await http("GET", target, headers={"grpc-timeout": "1S"})
+    answer = await http("GET", target, headers={"grpc-timeout": given})
     assert (504, 4) == (answer.status, answer.json["code"])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await echo.cancelled.wait()
 
 
@@ -230,7 +234,7 @@ async def test_a_client_that_leaves_ends_the_call(
 ):
     """The RPC of a request is cancelled when the client goes away."""
     leaving = asyncio.ensure_future(session.get(f"{gateway.url}/v1/texts/slow"))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not echo.calls:
             await asyncio.sleep(0.01)
         leaving.cancel()

@@ -136,7 +136,7 @@ async def test_a_stream_is_compressed_message_by_message(
     url = f"{gateway.url}/v1/names:watch?count=2&endless=true"
     read = zlib.decompressobj(16 + zlib.MAX_WBITS)
     got = b""
-    async with session.get(url, headers=headers) as response, asyncio.timeout(5):
+    async with session.get(url, headers=headers) as response, asyncio.timeout(30):
         assert "gzip" == response.headers["content-encoding"]
         while b'"2"' not in got:
             got += read.decompress(await response.content.readany())

@@ -106,11 +106,12 @@ async def test_unary_bodies_may_be_compressed(http: Http, coding):
 
 async def test_a_deadline_goes_on(http: Http, echo: Echo):
     """`connect-timeout-ms` bounds the call."""
-    headers = {**PROTO, "connect-timeout-ms": "1000"}
+    headers = {**PROTO, "connect-timeout-ms": "2000"}
     data = wire("Everything", text="slow")
     answer = await http("POST", f"{ECHO}/Get", data=data, headers=headers)
     assert (504, "deadline_exceeded") == (answer.status, answer.json["code"])
-    assert 0 < (echo.calls[0].seconds_left or 0) <= 1
+    # grpc rounds what it sends up.
+    assert 0 < (echo.calls[0].seconds_left or 0) <= 2.2
 
 
 MESSAGE = base64.urlsafe_b64encode(wire("Everything", text="a/b?")).decode()
@@ -226,7 +227,7 @@ async def test_messages_come_as_they_are_made(
     """A message is sent on when it comes; a client that leaves ends the call."""
     data = framed(wire("WatchRequest", count=1, endless=True))
     url = URL(gateway.url + f"{ECHO}/Watch")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         async with session.post(url, data=data, headers=STREAM) as response:
             head = await response.content.readexactly(5)
             assert ["1"] == names([(0, await response.content.readexactly(head[-1]))])

@@ -106,7 +106,7 @@ async def test_a_body_without_an_end_is_cut_off(gateway: Gateway):
     _, writer = await asyncio.open_connection(gateway.host, gateway.port)
     writer.write(POST + b"content-length: 100000000\r\ncontent-type: application/json\r\n\r\n")
     sent = 0
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         with pytest.raises(ConnectionError):
             while sent < 100_000_000:
                 writer.write(b"a" * 100_000)
@@ -164,12 +164,12 @@ async def test_a_drain_finishes_what_runs(echo: Echo, descriptor_file):
             assert b'"parent":"2"' in await response.content.readline()
             await sent.put(b"")
             await response.content.read()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             assert 0 == await gateway.process.wait()
 
 
 async def _refuses(gateway: Gateway) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             try:
                 _, writer = await asyncio.open_connection(gateway.host, gateway.port)

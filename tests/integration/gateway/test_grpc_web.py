@@ -198,11 +198,12 @@ async def test_header_fields_are_metadata(http: Http, echo: Echo):
 
 async def test_a_deadline_goes_on(http: Http, echo: Echo):
     """`grpc-timeout` bounds the call."""
-    headers = {**WEB, "grpc-timeout": "1S"}
+    headers = {**WEB, "grpc-timeout": "2S"}
     data = framed(wire("Everything", text="slow"))
     answer = await http("POST", f"{ECHO}/Get", data=data, headers=headers)
     assert "4" == trailers(split(answer.body)[0][1])["grpc-status"]
-    assert 0 < (echo.calls[0].seconds_left or 0) <= 1
+    # grpc rounds what it sends up.
+    assert 0 < (echo.calls[0].seconds_left or 0) <= 2.2
 
 
 async def test_messages_come_as_they_are_made(
@@ -211,7 +212,7 @@ async def test_messages_come_as_they_are_made(
     """A message is sent on when it comes; a client that leaves ends the call."""
     data = framed(wire("WatchRequest", count=1, endless=True))
     url = gateway.url + f"{ECHO}/Watch"
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         async with session.post(url, data=data, headers=WEB) as response:
             head = await response.content.readexactly(5)
             assert ["1"] == names([(0, await response.content.readexactly(head[-1]))])

@@ -68,7 +68,7 @@ async def test_a_body_waits_for_its_reader():
         assert sent < 20_000_000
         release.set()
         client.writer.write(b"a" * (size - sent))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await client.writer.drain()
         assert (200, b"%d" % size) == await client.answer()
 
@@ -143,7 +143,7 @@ async def test_a_body_without_an_end_is_cut_off(framing):
         await client.send(POST + framing + b"\r\n\r\n")
         assert (413, b"a") == await client.answer()
         sent = 0
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(30):
             with pytest.raises(ConnectionError):
                 while sent < 100_000_000:
                     client.writer.write(b"186a0\r\n" + b"a" * 100_000 + b"\r\n")

@@ -58,7 +58,8 @@ async def test_persistence_is_said(version, lines, said):
 
 
 async def test_an_answer_names_its_date_and_no_product():
-    """An answer has the date, not older than a sweep, its length, and no Server field."""
+    """An answer has the date of the last sweep, its length, and no Server field."""
+    begin = int(time.time())
     async with serving(Echo()) as served, served.client() as client:
         await client.send(get("/"))
         lines = (await client.head()).split(b"\r\n")
@@ -66,7 +67,8 @@ async def test_an_answer_names_its_date_and_no_product():
     assert b"HTTP/1.1 200 OK" == lines[0]
     assert {b"date", b"content-type", b"content-length"} == fields.keys()
     sent = email.utils.parsedate_to_datetime(fields[b"date"].decode()).timestamp()
-    assert abs(time.time() - sent) < 3
+    # Its first sweep was as it began to serve.
+    assert begin <= sent <= time.time()
 
 
 async def test_requests_sent_ahead_are_answered_in_order():
@@ -201,7 +203,7 @@ async def test_a_client_that_leaves_cancels_its_answer():
             client = await served.connect()
             await client.send(get("/"))
             getattr(client.writer.transport, leave)()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 await cancelled.wait()
             await client.close()
 
@@ -255,12 +257,12 @@ async def test_chunks_wait_for_the_client():
         await _stands_still(lambda: made)
         assert first < made
         await client.close()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await closed.wait()
 
 
 async def _stands_still(read) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         before = -1
         while before != read():
             before = read()
@@ -289,7 +291,7 @@ async def test_connections_of_one_client_are_limited():
             assert (200, b"GET /? ") == await client.answer()
         assert b"HTTP/1.1 503 " == (await served.spoken(LAST))[:13]
         await first.close()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while b"HTTP/1.1 503 " == (await served.spoken(LAST))[:13]:
                 await asyncio.sleep(0.01)
     async with serving(Echo(), limits, client_of=lambda _: "") as served:
@@ -309,7 +311,7 @@ async def test_connections_are_limited():
         assert b"HTTP/1.1 503 " == answer[:13]
         assert b"\r\nretry-after: 1\r\n" in answer
         await second.close()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while b"HTTP/1.1 503 " == (answer := await served.spoken(LAST))[:13]:
                 await asyncio.sleep(0.01)
         assert b"HTTP/1.1 200 " == answer[:13]

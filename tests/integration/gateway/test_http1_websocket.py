@@ -129,10 +129,10 @@ async def test_messages_keep_their_kind():
         assert "chat" == socket.protocol
         for text in ("a", "é" * 1000, "", "a" * 256 * 1024):
             await socket.send_str(text)
-            assert text == await socket.receive_str(timeout=5)
+            assert text == await socket.receive_str(timeout=30)
         for data in (b"\xff", b"", b"a" * 70_000):
             await socket.send_bytes(data)
-            assert data == await socket.receive_bytes(timeout=5)
+            assert data == await socket.receive_bytes(timeout=30)
 
 
 async def test_fragments_are_one_message():
@@ -193,9 +193,9 @@ async def test_a_speaker_that_returns_closes():
         (leave, 4000, "x" * 123),
     ):
         async with web_socket(speaking(speak)) as socket:
-            message = await socket.receive(timeout=5)
+            message = await socket.receive(timeout=30)
             if message.type is aiohttp.WSMsgType.TEXT:
-                message = await socket.receive(timeout=5)
+                message = await socket.receive(timeout=30)
             assert (code, reason) == (message.data, message.extra)
 
 
@@ -213,7 +213,7 @@ async def test_a_client_that_leaves_cancels_the_speaker():
         client = await served.connect()
         await opened(client)
         client.writer.transport.abort()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await cancelled.wait()
 
 
@@ -244,7 +244,7 @@ async def test_messages_wait_for_who_reads_them():
         assert taken < 20_000_000
         release.set()
         before = -1
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while before != sent or sent == 0:
                 before = sent
                 await asyncio.sleep(0.1)
@@ -253,13 +253,12 @@ async def test_messages_wait_for_who_reads_them():
 
 async def test_a_silent_peer_is_pinged_then_cut():
     """A peer that answers pings may be silent for ever, one that does not is reset."""
-    limits = replace(SOON, idle_seconds=NEVER)
-    async with web_socket(speaking(), limits) as socket:
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.6):
-                await socket.receive()
+    limits = replace(SOON, idle_seconds=NEVER, ping_seconds=0.5)
     async with serving(speaking(), limits) as served, served.client() as client:
         await opened(client)
+        for _ in range(3):
+            assert b"\x89\x00" == await client.reader.readexactly(2)
+            await client.send(frame(10, b""))
         assert b"\x89\x00" == await client.reader.readexactly(2)
         with pytest.raises(ConnectionError):
             await client.rest()
@@ -281,12 +280,12 @@ async def test_a_drain_says_going_away():
     """A server that drains closes with 1001, and waits for the peer to close, too."""
     async with serving(speaking()) as served, served.client() as client:
         await opened(client)
-        draining = asyncio.create_task(served.server.drain(5))
+        draining = asyncio.create_task(served.server.drain(60))
         assert b"\x88\x02\x03\xe9" == await client.reader.readexactly(4)
         await client.send(frame(8, b"\x03\xe9"))
         assert b"" == await client.rest()
         await client.close()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await draining
 
 
@@ -300,4 +299,4 @@ async def test_a_handler_may_decide_later():
         lambda request: asyncio.get_running_loop().create_task(decide(request))
     ) as socket:
         await socket.send_str("a")
-        assert "a" == await socket.receive_str(timeout=5)
+        assert "a" == await socket.receive_str(timeout=30)

@@ -18,7 +18,7 @@ from tests.integration.gateway.transports import KINDS, Calls, call, context_of,
 pytestmark = pytest.mark.timeout(60)
 
 
-async def _code(transport: Transport, seconds: float = 10, method: str = "Echo") -> int:
+async def _code(transport: Transport, seconds: float = 30, method: str = "Echo") -> int:
     try:
         await transport.unary(call(method, timeout=seconds), b"")
     except StatusError as error:
@@ -134,7 +134,7 @@ async def test_round_robin() -> None:
         transport = await rest.enter_async_context(
             _native(target, ["127.0.0.1", "127.0.0.2", "127.0.0.3"])
         )
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not first.seen["Echo"] or not second.seen["Echo"]:
                 assert code_pb2.OK == await _code(transport)
         before = first.seen["Echo"], second.seen["Echo"]
@@ -143,7 +143,7 @@ async def test_round_robin() -> None:
         assert (10, 10) == (first.seen["Echo"] - before[0], second.seen["Echo"] - before[1])
         await brief.aclose()
         before = first.seen["Echo"], second.seen["Echo"]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while await _code(transport) != code_pb2.OK:
                 pass
         assert {code_pb2.OK} == {await _code(transport) for _ in range(10)}
@@ -160,7 +160,7 @@ async def test_new_addresses() -> None:
             async with old.served(port=shared):
                 assert code_pb2.OK == await _code(transport)
                 addresses[:] = ["127.0.0.2"]
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(30):
                 while await _code(transport) != code_pb2.OK:
                     await asyncio.sleep(0.05)
     assert new.seen["Echo"] == 1
@@ -175,7 +175,7 @@ async def test_right_address_at_last(wrong: list[str]) -> None:
         async with _native(target, addresses) as transport:
             assert code_pb2.UNAVAILABLE == await _code(transport)
             addresses[:] = ["127.0.0.1"]
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(30):
                 while await _code(transport) != code_pb2.OK:
                     await asyncio.sleep(0.05)
 
@@ -184,7 +184,8 @@ async def test_right_address_at_last(wrong: list[str]) -> None:
 async def test_what_nobody_foresaw_is_tried_again(fault: Exception | str) -> None:
     """A failure of another kind than a network's is told of, and is not the last try."""
     told: list[str] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, about: told.append(about["message"]))
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, about: told.append(about["message"]))
     answers: list[Exception | str] = [fault]
 
     async def resolve(_: Target) -> list[str]:
@@ -200,11 +201,12 @@ async def test_what_nobody_foresaw_is_tried_again(fault: Exception | str) -> Non
         try:
             assert code_pb2.UNAVAILABLE == await _code(transport)
             answers[0] = "127.0.0.1"
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(30):
                 while await _code(transport) != code_pb2.OK:
                     await asyncio.sleep(0.05)
         finally:
             await transport.close()
+            loop.set_exception_handler(None)
     assert {message.endswith("failed, and is tried again") for message in told} == {True}
 
 
@@ -229,13 +231,13 @@ async def test_renewal() -> None:
     calls = Calls()
     async with calls.served() as port, opened("native", port) as transport:
         assert isinstance(transport, NativeTransport)
-        under_way = asyncio.create_task(_code(transport, seconds=1, method="Hang"))
-        async with asyncio.timeout(5):
+        under_way = asyncio.create_task(_code(transport, seconds=3, method="Hang"))
+        async with asyncio.timeout(30):
             await calls.hanging.wait()
         there = Target(name="127.0.0.1", port=port, context=None)
         former = await transport.renew_when_ready(there, 5)
         closing = asyncio.create_task(former.close(10))
         assert code_pb2.OK == await _code(transport)
         assert code_pb2.DEADLINE_EXCEEDED == await under_way
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await closing

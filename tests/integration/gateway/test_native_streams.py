@@ -30,7 +30,7 @@ _OK = ("grpc-status", "0")
 
 
 async def _all(replies: ReplyStream) -> list[bytes]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         return [message async for message in replies]
 
 
@@ -43,7 +43,7 @@ async def _code(replies: ReplyStream) -> int:
 
 
 async def _until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.01)
 
@@ -198,7 +198,7 @@ async def test_requests_within_the_windows() -> None:
             yield bytes(20_000)
 
     async with answering(good, heard=heard) as port, opened("native", port) as transport:
-        code = await _code(transport.stream(call("Chat", timeout=1), plenty()))
+        code = await _code(transport.stream(call("Chat", timeout=3), plenty()))
     sent = sum(len(frame.payload) for frame in heard if frame.kind == frames.DATA)
     assert (code_pb2.DEADLINE_EXCEEDED, 65_535, 4) == (code, sent, taken)
 
@@ -247,6 +247,6 @@ async def test_certificates_renewed() -> None:
         await anext(again)
         assert not closing.done()
         await messages.aclose()  # type: ignore[attr-defined]  # a generator's
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await closing
         await again.aclose()  # type: ignore[attr-defined]  # a generator's

@@ -45,13 +45,13 @@ async def _status(session: aiohttp.ClientSession, gateway: Gateway, path: str) -
 
 
 async def _until_served(session: aiohttp.ClientSession, gateway: Gateway, path: str) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while await _status(session, gateway, path) != 200:
             await asyncio.sleep(0.05)
 
 
 async def _logged(gateway: Gateway, matches: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while True:
             for event in gateway.events:
                 if matches(event):
@@ -115,7 +115,7 @@ async def test_requests_under_way_end(server: ChangingServer, file: Path):
     ):
         assert b'{"text":"first"}\n' == await stream.content.readline()
         slow = asyncio.create_task(_status(session, gateway, "/v1/a/slow"))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await server.waiting.wait()
         replace(file, contracts("B"))
         await _until_served(session, gateway, "/v1/b/x")

@@ -53,7 +53,7 @@ async def test_clients_for_browsers(
     assert failure == told["failure"]
     assert [12, 4, 1] == [told[name]["code"] for name in ("unimplemented", "deadline", "left")]
     assert "b" == dict(echo.calls[0].metadata)["x-custom"]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await echo.cancelled.wait()
 
 
@@ -114,7 +114,7 @@ async def test_the_python_client(
     """Connect's client for Python makes calls of every kind, compressed."""
     chosen = COMPRESSIONS[compression]
     async with (
-        asyncio.timeout(20),
+        asyncio.timeout(30),
         ConnectClient(
             gateway.url,
             codec=CODECS[codec],

@@ -72,7 +72,7 @@ async def test_a_stream_that_fails_later_says_so_in_band(http: Http):
 async def test_messages_come_as_they_are_made(gateway: Gateway, session: aiohttp.ClientSession):
     """A message is sent on when it comes, not when the stream ends."""
     url = f"{gateway.url}/v1/names:watch?count=1&endless=true"
-    async with session.get(url) as response, asyncio.timeout(5):
+    async with session.get(url) as response, asyncio.timeout(30):
         assert b'"1"\n' == await response.content.readline()
 
 
@@ -85,7 +85,7 @@ async def test_a_client_that_leaves_ends_the_call(
     async with session.get(url, headers=headers) as response:
         await response.content.readline()
         response.close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await echo.cancelled.wait()
 
 
@@ -93,13 +93,13 @@ async def test_head_of_a_stream_ends_the_call(http: Http, echo: Echo):
     """HEAD answers the header of a stream and waits for no more of it."""
     answer = await http("HEAD", "/v1/names:watch?count=1&endless=true")
     assert (200, "application/x-ndjson") == (answer.status, answer.headers["content-type"])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await echo.cancelled.wait()
 
 
 async def test_a_silent_stream_is_answered(gateway: Gateway, session: aiohttp.ClientSession):
     """A stream without a message yet still begins its answer."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         async with session.get(f"{gateway.url}/v1/names:watch?endless=true") as response:
             assert 200 == response.status
             response.close()
@@ -178,7 +178,7 @@ async def test_both_ways_at_once(gateway: Gateway, session: aiohttp.ClientSessio
             yield message
 
     await sent.put(b'{"parent": "1"}\n')
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         async with session.post(f"{gateway.url}/v1/chat", data=body(), headers=LINES) as response:
             first = json.loads(await response.content.readline())
             await sent.put(b'{"parent": "2"}\n')
@@ -197,13 +197,15 @@ async def test_a_raw_stream_is_one_body(http: Http):
 @pytest.mark.parametrize(
     ("sizes", "messages"), [((), 0), ((1,), 1), ((10, 20, 30), 3), ((600_000,), None)]
 )
-async def test_a_raw_upload_is_sent_on_in_pieces(http: Http, sizes, messages):
+async def test_a_raw_upload_is_sent_on_in_pieces(http: Http, echo: Echo, sizes, messages):
     """A stream of google.api.HttpBody gets a body as it comes, however large, with its type."""
 
     async def pieces():
-        for size in sizes:
+        for number, size in enumerate(sizes, start=1):
             yield b"a" * size
-            await asyncio.sleep(0.05)
+            async with asyncio.timeout(20):
+                while echo.received < number:
+                    await asyncio.sleep(0.01)
 
     headers = {"content-type": "image/png"}
     answer = await http("POST", "/v1/uploads/b", data=pieces(), headers=headers)
@@ -247,6 +249,7 @@ async def test_a_slow_service_slows_the_client(gateway: Gateway, echo: Echo):
 
     async with asyncio.timeout(30):
         sending = asyncio.create_task(send())
+        await _until_still(lambda: sent and echo.received)
         await _until_still(lambda: sent)
         assert 0 < sent < 1_000
         assert 1 == echo.received
@@ -271,7 +274,7 @@ async def test_a_client_that_leaves_in_its_upload_ends_the_call(gateway: Gateway
         b"POST /v1/parents/waits:import HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n"
         b"%x\r\n%b\r\n" % (len(line), line)
     )
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while echo.received == 0:
             await asyncio.sleep(0.01)
         writer.close()

@@ -30,7 +30,7 @@ def _stream(opened: Upstream) -> AsyncIterator[bytes]:
 
 
 async def _next(messages: AsyncIterator[bytes]) -> bytes:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         return await anext(messages)
 
 
@@ -47,11 +47,13 @@ async def test_streams_go_on(transport: str, exchange: str) -> None:
 
         closing = EXCHANGES[exchange](opened)
         exchanged = asyncio.ensure_future(closing) if closing is not None else None
-        later = [await _next(_stream(opened))]
+        others = _stream(opened)
+        later = [await _next(others)]
+        await others.aclose()  # type: ignore[attr-defined]  # a generator's
         rest = [message async for message in messages]
 
         if exchanged is not None:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 await exchanged
         await opened.close()
     assert (30, begun) == (len(begun + rest), later)

@@ -38,7 +38,7 @@ def is_alive(pid: int) -> bool:
 
 async def until(condition) -> None:
     """Waits until a condition holds."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.02)
 
@@ -98,7 +98,7 @@ async def test_a_signal_drains_all(echo: Echo, descriptor_file: Path, number: si
         await all_serve(gateway)
         workers = children(gateway.process.pid)
         gateway.process.send_signal(number)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             assert 0 == await gateway.process.wait()
         assert [False, False] == [is_alive(worker) for worker in workers]
     assert 2 == len([event for event in gateway.events if event["event"] == "draining"])

@@ -29,7 +29,7 @@ KINDS = ("grpc-aio", "native")
 SERVICE = "test.v1.Calls"
 
 
-def call(method: str, timeout: float | None = 10, metadata: Any = ()) -> Call:
+def call(method: str, timeout: float | None = 30, metadata: Any = ()) -> Call:
     """Makes a call of the server's."""
     return Call(path=f"/{SERVICE}/{method}", metadata=metadata, timeout_seconds=timeout)
 

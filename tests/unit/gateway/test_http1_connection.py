@@ -50,7 +50,7 @@ def connected(handler: Handler) -> tuple[Connection, Wire]:
 
 async def in_time(condition: Callable[[], Awaitable[object]]) -> None:
     """Waits for what must happen soon."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await condition()
 
 

@@ -39,7 +39,7 @@ ENVOY_OPTIONS: Final[Mapping[str, Any]] = {
     },
 }
 _HTTP: Final[Any] = annotations_pb2.http
-_START_SECONDS: Final = 20
+_START_SECONDS: Final = 60
 
 
 @dataclass(slots=True)
@@ -145,7 +145,7 @@ async def both(descriptors: FileDescriptorSet, folder: Path) -> AsyncIterator[Bo
             async with (
                 running(*arguments) as gateway,
                 aiohttp.ClientSession(
-                    timeout=aiohttp.ClientTimeout(total=20),
+                    timeout=aiohttp.ClientTimeout(total=60),
                     skip_auto_headers=("content-type", "accept-encoding"),
                 ) as session,
             ):

@@ -45,7 +45,7 @@ async def backend(tools: Path, limit_bytes: int) -> AsyncIterator[str]:
     process.stdin.close()
     try:
         text = b""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while b"}" not in text:
                 text += await process.stdout.read(1000)
         where = json.loads(text)
