@@ -1,7 +1,9 @@
 """TCP ports on the loopback address: which are taken, and free ones."""
 
+import os
 import secrets
 import socket
+from collections import deque
 from collections.abc import Collection
 
 LOOPBACK = "127.0.0.1"
@@ -10,15 +12,40 @@ LOOPBACK = "127.0.0.1"
 # elsewhere): one of those may be gone again before a server has bound it.
 _FIRST, _LAST = 20_000, 32_000
 
+# More than one mesh has; so that a process that asks again and again does not run out of files.
+_MOST_HELD = 100
+_held: deque[int] = deque()
+
 
 def free(count: int = 1, *, besides: Collection[int] = ()) -> list[int]:
-    """Returns `count` different ports that nothing listens on at this moment, none of `besides`."""
+    """Returns `count` different ports that nothing listens on at this moment, none of `besides`.
+
+    Nobody else who asks is given one of them, in this process or another, while this one lives:
+    a server may take some time until it has bound its port, and may leave it for a while.
+    """
     found: list[int] = []
     while len(found) < count:
         port = _FIRST + secrets.randbelow(_LAST - _FIRST)
-        if port not in found and port not in besides and not is_taken(port):
+        if port not in besides and _hold(port) and not is_taken(port):
             found.append(port)
     return found
+
+
+def _hold(port: int) -> bool:
+    """Takes the UDP port of the same number, which is nobody's, as a sign; tells whether it could.
+
+    The system gives it back when the process ends, however it does. Of many, the latest are held.
+    """
+    sign = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        sign.bind((LOOPBACK, port))
+    except OSError:
+        sign.close()
+        return False
+    _held.append(sign.detach())
+    while len(_held) > _MOST_HELD:
+        os.close(_held.popleft())
+    return True
 
 
 def is_taken(port: int) -> bool:
