@@ -51,6 +51,8 @@ def program(folder: Path, port: int, *, durable: bool = True) -> Program:
         "port": str(port),
         "unix_socket_directories": "",
         "log_min_messages": "fatal",
+        # A statement holds what people wrote; who is ended in the midst of one is told without it.
+        "log_min_error_statement": "panic",
         "log_checkpoints": "off",
         "fsync": "on" if durable else "off",
         "full_page_writes": "on" if durable else "off",

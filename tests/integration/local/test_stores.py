@@ -1,5 +1,6 @@
 """The embedded stores: they start, keep data over a restart and a crash, and leave nothing."""
 
+import asyncio
 import os
 import socket
 import stat
@@ -16,7 +17,7 @@ from services.local import ports
 from services.local.program import Program, running
 from services.local.stores import mongo, postgres, redis
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.asyncio
 
 
 async def _add_to_postgres(url: str) -> int:
@@ -98,6 +99,23 @@ async def test_postgres_refuses_a_wrong_password(tmp_path: Path) -> None:
     async with postgres.running(tmp_path, port=port):
         with pytest.raises(asyncpg.InvalidPasswordError):
             await asyncpg.connect(postgres.url(port, password="wrong"))
+
+
+async def test_postgres_logs_no_statement(tmp_path: Path) -> None:
+    """Of a session that is ended in the midst of a statement, the log does not tell which."""
+    async with postgres.running(tmp_path) as url:
+        working, ending = [await asyncpg.connect(url) for _ in range(2)]
+        query = asyncio.ensure_future(working.execute("SELECT 'private' FROM pg_sleep(600)"))
+        find = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+        async with asyncio.timeout(60):
+            while not (pid := await ending.fetchval(find)):
+                await asyncio.sleep(0.02)
+        await ending.execute("SELECT pg_terminate_backend($1, 60000)", pid)
+        with pytest.raises((asyncpg.PostgresError, OSError)):
+            await query
+        await ending.close()
+    log = (tmp_path / "server.log").read_text()
+    assert (True, False) == ("terminating connection" in log, "private" in log)
 
 
 async def test_postgres_password_is_private(tmp_path: Path) -> None:
