@@ -15,7 +15,8 @@ A store is shared by all tests, so a test takes a database, a stream or a collec
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from datetime import timedelta
 from typing import Protocol, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
@@ -24,6 +25,7 @@ import hypothesis
 import pytest
 
 from services.local.stores import mongo, postgres, redis
+from services.mesh import database
 from services.mesh.ids import new_id
 
 # How long an example takes says more of the machine than of the code. The examples are the same in
@@ -46,8 +48,21 @@ T = TypeVar("T")
 class Eventually(Protocol):
     """Waits for a condition: what every test does instead of sleeping."""
 
-    async def __call__(self, condition: Callable[[], Awaitable[T]], *, seconds: float = 10) -> T:
+    async def __call__(self, condition: Callable[[], Awaitable[T]], *, seconds: float = 60) -> T:
         """Returns the first truthy result of `condition`; raises TimeoutError when time is up."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patient_pools() -> Iterator[None]:
+    """Has pools wait longer than in operation, unless a test says how long.
+
+    That a machine is slow, or a hundred callers come at once, is no outage.
+    """
+    defaults = database.pool.__wrapped__.__kwdefaults__  # type: ignore[attr-defined]  # a decorated function's
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("acquire_timeout", "statement_timeout", "lock_timeout"):
+            patch.setitem(defaults, name, timedelta(seconds=30))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -103,7 +118,7 @@ def unique(request: pytest.FixtureRequest) -> str:
 def eventually() -> Eventually:
     """Gives what polls a condition until it holds or time is up."""
 
-    async def poll(condition: Callable[[], Awaitable[T]], *, seconds: float = 10) -> T:
+    async def poll(condition: Callable[[], Awaitable[T]], *, seconds: float = 60) -> T:
         async with asyncio.timeout(seconds):
             while not (result := await condition()):
                 await asyncio.sleep(0.02)
