@@ -71,7 +71,7 @@ async def chain(folder: Path) -> AsyncIterator[tuple[EchoStub, Backend]]:
         inner = EchoStub(mesh.channel("echo"))
 
         async def forward(request: Any, _context: Any) -> None:
-            await inner.Public(EchoRequest(text=request.text), timeout=30)
+            await inner.Public(EchoRequest(text=request.text), timeout=60)
 
         async with echoing(folder, forward) as front, calling(folder, front) as stub:
             yield stub, backend
@@ -84,7 +84,7 @@ async def test_a_contracts_deadline_is_kept_by_the_client(folder: Path) -> None:
         await stub.WriteOnce(EchoRequest())
     left = backend.remaining[0]
     assert left is not None
-    assert 0.1 < left <= 0.3
+    assert 0 < left <= 2
 
 
 async def test_a_call_that_takes_too_long_ends(folder: Path) -> None:
@@ -94,12 +94,12 @@ async def test_a_call_that_takes_too_long_ends(folder: Path) -> None:
         begin = time.monotonic()
         code = await code_of(stub.WriteOnce(EchoRequest(text="hang")))
         seconds = time.monotonic() - begin
-        await asyncio.wait_for(backend.was_cancelled.wait(), 5)
+        await asyncio.wait_for(backend.was_cancelled.wait(), 60)
     assert code == "DEADLINE_EXCEEDED"
-    assert 0.2 < seconds < 2
+    assert 1.9 < seconds
 
 
-@pytest.mark.parametrize("given", [None, 30])
+@pytest.mark.parametrize("given", [None, 60])
 async def test_the_server_keeps_the_deadline_itself(folder: Path, given: float | None) -> None:
     """A client that gives no deadline, or a longer one, gets no more time than the contract's."""
     backend = Backend()
@@ -116,7 +116,8 @@ async def test_the_server_keeps_the_deadline_itself(folder: Path, given: float |
         seconds = time.monotonic() - begin
     error = status.error_from_call(caught.value)
     assert ("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED") == (error.code, error.reason)
-    assert 0.2 < seconds < 2
+    # Of the two the contract's came first.
+    assert 1.9 < seconds < 50
     assert backend.was_cancelled.is_set()
 
 
@@ -127,7 +128,7 @@ async def test_many_calls_keep_their_own_deadlines(folder: Path) -> None:
         async def call(delay: float, text: str) -> tuple[str, float]:
             await asyncio.sleep(delay)
             begin = time.monotonic()
-            return await code_of(stub.WriteOnce(EchoRequest(text=text), timeout=10)), (
+            return await code_of(stub.WriteOnce(EchoRequest(text=text), timeout=60)), (
                 time.monotonic() - begin
             )
 
@@ -136,7 +137,7 @@ async def test_many_calls_keep_their_own_deadlines(folder: Path) -> None:
     assert ["DEADLINE_EXCEEDED", "OK", "DEADLINE_EXCEEDED", "OK", "DEADLINE_EXCEEDED"] == [
         code for code, _ in ends
     ]
-    assert all(0.25 < seconds < 2 for code, seconds in ends if code != "OK")
+    assert all(1.9 < seconds < 50 for code, seconds in ends if code != "OK")
 
 
 async def test_a_child_call_has_no_more_time_than_its_parent(
@@ -147,14 +148,14 @@ async def test_a_child_call_has_no_more_time_than_its_parent(
     await stub.WriteOnce(EchoRequest())
     left = backend.remaining[0]
     assert left is not None
-    assert left <= 0.3
+    assert left <= 2
 
 
 async def test_a_cancelled_parent_cancels_its_child(chain: tuple[EchoStub, Backend]) -> None:
     """When the served call's time is over, so is that of the call it waits for."""
     stub, backend = chain
     assert await code_of(stub.WriteOnce(EchoRequest(text="hang"))) == "DEADLINE_EXCEEDED"
-    await asyncio.wait_for(backend.was_cancelled.wait(), 5)
+    await asyncio.wait_for(backend.was_cancelled.wait(), 60)
 
 
 async def test_without_time_nothing_is_sent(folder: Path) -> None:
@@ -237,7 +238,7 @@ async def test_only_what_may_be_is_repeated(
     """A call is repeated only if that does no harm and may help."""
     backend = Backend(failure)
     async with echoing(folder, backend) as at, calling(folder, at) as stub:
-        await code_of(getattr(stub, rpc)(EchoRequest(), timeout=5))
+        await code_of(getattr(stub, rpc)(EchoRequest(), timeout=60))
     assert tries == len(backend.metadata)
 
 
@@ -245,7 +246,7 @@ async def test_repeating_ends(folder: Path) -> None:
     """After three tries the caller is told."""
     backend = Backend(*(Unavailable("busy") for _ in range(9)))
     async with echoing(folder, backend) as at, calling(folder, at) as stub:
-        assert await code_of(stub.Public(EchoRequest(), timeout=5)) == "UNAVAILABLE"
+        assert await code_of(stub.Public(EchoRequest(), timeout=60)) == "UNAVAILABLE"
     assert len(backend.metadata) == 3
 
 

@@ -197,7 +197,7 @@ async def test_a_stream_outlives_the_exchange_of_its_connection(folder: Path) ->
     async with echoing(folder) as at, mesh_of(folder, "gateway", at) as mesh:
         channel = mesh.channel("echo")
         await EchoStub(channel).Public(EchoRequest())
-        call = EchoStub(channel).Watch(EchoRequest(text="here"), timeout=10)
+        call = EchoStub(channel).Watch(EchoRequest(text="here"), timeout=60)
         channel.renew()
         texts = [each.text async for each in call]
     assert ["here", "here"] == texts
@@ -206,7 +206,7 @@ async def test_a_stream_outlives_the_exchange_of_its_connection(folder: Path) ->
 async def test_a_stream_that_is_cut_off_has_failed(folder: Path) -> None:
     """A stream that gRPC cancels is a failure of the call, not the end of who reads it."""
     async with echoing(folder) as at, mesh_of(folder, "gateway", at) as mesh:
-        call = EchoStub(mesh.channel("echo")).Watch(EchoRequest(text="stay"), timeout=10)
+        call = EchoStub(mesh.channel("echo")).Watch(EchoRequest(text="stay"), timeout=60)
         with pytest.raises(RemoteError) as raised:
             async for _ in clients.answers(call):
                 call.cancel()
@@ -216,7 +216,7 @@ async def test_a_stream_that_is_cut_off_has_failed(folder: Path) -> None:
 async def test_who_is_cancelled_while_reading_ends(folder: Path) -> None:
     """Whoever is to end does so, and is not told of a failure instead."""
     async with echoing(folder) as at, mesh_of(folder, "gateway", at) as mesh:
-        call = EchoStub(mesh.channel("echo")).Watch(EchoRequest(text="stay"), timeout=10)
+        call = EchoStub(mesh.channel("echo")).Watch(EchoRequest(text="stay"), timeout=60)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.5):
                 async for _ in clients.answers(call):

@@ -21,8 +21,8 @@ async def db(database_url: str) -> AsyncIterator[Database]:
     async with database.pool(
         database_url,
         max_size=2,
-        acquire_timeout=timedelta(seconds=2),
-        statement_timeout=timedelta(milliseconds=500),
+        acquire_timeout=timedelta(seconds=4),
+        statement_timeout=timedelta(seconds=2),
         lock_timeout=timedelta(milliseconds=100),
         name="test",
     ) as opened:
@@ -44,8 +44,8 @@ async def test_session(db: Database) -> None:
     async with db.connection() as conn:
         found = [await conn.fetchval("SELECT current_setting($1)", name) for name in names]
         idle = await conn.fetchval("SELECT current_setting('idle_in_transaction_session_timeout')")
-    assert found == ["UTC", "test", "500ms", "100ms"]
-    assert idle == "1s"
+    assert found == ["UTC", "test", "2s", "100ms"]
+    assert idle == "4s"
 
 
 async def test_commit_and_rollback(db: Database) -> None:
@@ -63,7 +63,7 @@ async def test_slow_statement(db: Database) -> None:
     """A statement that takes too long ends as DeadlineExceeded."""
     with pytest.raises(DeadlineExceeded):
         async with db.connection() as conn:
-            await conn.execute("SELECT pg_sleep(10)")
+            await conn.execute("SELECT pg_sleep(60)")
 
 
 async def test_no_connection_free(db: Database) -> None:
@@ -98,7 +98,7 @@ async def test_lost_connection(db: Database) -> None:
         async with db.transaction() as conn, db.connection() as other:
             pid = await conn.fetchval("SELECT pg_backend_pid()")
             await conn.execute("INSERT INTO t VALUES (3, 0)")
-            await other.execute("SELECT pg_terminate_backend($1, 1000)", pid)
+            await other.execute("SELECT pg_terminate_backend($1, 60000)", pid)
             await conn.execute("INSERT INTO t VALUES (4, 0)")
     assert await count(db) == 2
 
@@ -132,7 +132,7 @@ async def test_own_reason(db: Database) -> None:
     with pytest.raises(ZeroDivisionError):
         async with db.transaction() as conn, db.connection() as other:
             pid = await conn.fetchval("SELECT pg_backend_pid()")
-            await other.execute("SELECT pg_terminate_backend($1, 1000)", pid)
+            await other.execute("SELECT pg_terminate_backend($1, 60000)", pid)
             with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
                 await conn.execute("SELECT 1")
             raise ZeroDivisionError
@@ -146,7 +146,7 @@ async def test_cancelled(db: Database) -> None:
         async with db.transaction() as conn:
             await conn.execute("INSERT INTO t VALUES (3, 0)")
             begun.set()
-            await conn.execute("SELECT pg_sleep(10)")
+            await conn.execute("SELECT pg_sleep(60)")
 
     task = asyncio.create_task(work())
     await begun.wait()

@@ -106,7 +106,7 @@ async def test_an_open_stream_is_ended_by_the_drain(folder: Path) -> None:
         server.may_go_on.set()
         await call.read()
         await call.read()
-        await asyncio.wait_for(server.drain(), 5)
+        await asyncio.wait_for(server.drain(), 25)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await call.read()
     error = status.error_from_call(caught.value)
@@ -115,18 +115,19 @@ async def test_an_open_stream_is_ended_by_the_drain(folder: Path) -> None:
 
 async def test_the_drain_begins_by_not_being_ready(folder: Path, eventually: Eventually) -> None:
     """While it waits for others to notice, a draining server is not ready but still serves."""
-    server = Server(folder, drain_wait=timedelta(seconds=2))
+    server = Server(folder, drain_wait=timedelta(seconds=4))
     listening = await server.__aenter__()
     async with (
         calling(folder, listening) as stub,
         grpc.aio.insecure_channel(listening.probe_address) as probe,
     ):
         health: Any = health_pb2_grpc.HealthStub(probe)
-        await health.Check(health_pb2.HealthCheckRequest(), timeout=10)
+        await health.Check(health_pb2.HealthCheckRequest(), timeout=60)
+        await stub.Public(EchoRequest())
         drain = asyncio.create_task(server.drain())
 
         async def is_not_ready() -> bool:
-            answer = await health.Check(health_pb2.HealthCheckRequest(), timeout=5)
+            answer = await health.Check(health_pb2.HealthCheckRequest(), timeout=60)
             return bool(answer.status == NOT_SERVING)
 
         await eventually(is_not_ready)
@@ -145,7 +146,7 @@ async def test_who_watches_the_health_does_not_hold_up_the_drain(folder: Path) -
         await watch.read()
         drain = asyncio.create_task(server.drain())
         assert (await watch.read()).status == NOT_SERVING
-        await asyncio.wait_for(drain, 5)
+        await asyncio.wait_for(drain, 25)
         watch.cancel()
 
 
@@ -161,5 +162,5 @@ async def test_nothing_is_left_running(folder: Path) -> None:
         task for task in asyncio.all_tasks() - before if "grpc" not in repr(task.get_coro())
     }
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(asyncio.gather(*left(), return_exceptions=True), 10)
+        await asyncio.wait_for(asyncio.gather(*left(), return_exceptions=True), 60)
     assert left() == set()

@@ -365,7 +365,7 @@ async def test_killed(
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", _DYING_CONSUMER, consuming_url, redis_url, shop.stream)
     )
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await process.wait()
     assert await shop.effects() == []
     async with shop.consuming("one"):

@@ -47,8 +47,8 @@ async def db(database_url: str) -> AsyncIterator[Database]:
 
 @pytest.fixture
 def keys(db: Database) -> IdempotencyKeys:
-    """Gives keys that wait half a second for another attempt."""
-    return IdempotencyKeys(db, lease=timedelta(minutes=1), wait=timedelta(milliseconds=500))
+    """Gives keys that are patient with another attempt."""
+    return IdempotencyKeys(db, lease=timedelta(hours=1), wait=timedelta(minutes=1))
 
 
 async def effect(conn: Connection) -> CreateOrderResponse:
@@ -174,8 +174,9 @@ async def test_in_progress(db: Database, keys: IdempotencyKeys) -> None:
     second = await begin(db, keys, resource="order-8")
     assert isinstance(second, InProgress)
     assert second.resource == "order-7"
+    impatient = IdempotencyKeys(db, wait=timedelta(milliseconds=500))
     with pytest.raises(IdempotencyKeyInUse) as caught:
-        await keys.join(SCOPE)
+        await impatient.join(SCOPE)
     assert caught.value.retry_after == timedelta(seconds=2)
 
 
@@ -232,7 +233,7 @@ async def test_a_lease_is_prolonged_as_long_as_the_work_lasts(
     db: Database, eventually: Eventually
 ) -> None:
     """An attempt that takes longer than its lease keeps its key, and no longer than it takes."""
-    keys = IdempotencyKeys(db, lease=timedelta(seconds=1.5))
+    keys = IdempotencyKeys(db, lease=timedelta(seconds=3))
     first = await begin_fresh(db, keys)
 
     async def is_past(moment: datetime) -> bool:

@@ -54,7 +54,7 @@ async def test_a_database_user_is_exchanged(
     postgres_url: str, tmp_path: Path, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Work moves to the other user without a failure, and the former one can be shut out."""
-    monkeypatch.setattr(rotation, "DRAIN_SECONDS", 0.5)
+    monkeypatch.setattr(rotation, "DRAIN_SECONDS", 2)
     folder = DataFolder(tmp_path / "data")
     folder.create()
     service = f"t{new_id().hex[-8:]}"

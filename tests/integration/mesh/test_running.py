@@ -62,14 +62,14 @@ async def running(environ: dict[str, str], *arguments: str) -> AsyncIterator[Pro
 
 async def end_of(process: Process) -> tuple[int | None, str]:
     """Return the exit code and what was written to standard error."""
-    _, errors = await asyncio.wait_for(process.communicate(), 20)
+    _, errors = await asyncio.wait_for(process.communicate(), 60)
     return process.returncode, errors.decode()
 
 
 async def serving_address(process: Process) -> str:
     """Return where the process serves, as its log says."""
     assert process.stdout is not None
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         async for line in process.stdout:
             event = json.loads(line)
             if event["event"] == "serving":
@@ -147,7 +147,7 @@ async def test_a_second_signal_ends_it_at_once(folder: Path, number: signal.Sign
         await serving_address(process)
         process.send_signal(number)
         assert process.stdout is not None
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             async for line in process.stdout:
                 if json.loads(line)["event"] == "draining":
                     break

@@ -106,7 +106,7 @@ def test_a_policy_is_read() -> None:
         frozenset({"order"}),
         ("owner", "user_id"),
         frozenset({"support"}),
-        1.0,
+        10.0,
         False,
     )
     actual = (
