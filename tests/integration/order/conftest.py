@@ -193,8 +193,8 @@ async def settings(world: World, make_database: MakeDatabase, redis_url: str) ->
         drain_grace=timedelta(seconds=2),
         database_url=Secret(database_url),
         redis_url=Secret(redis_url),
-        answer_margin=timedelta(milliseconds=200),
-        lease=timedelta(seconds=5),
+        answer_margin=timedelta(seconds=1),
+        lease=timedelta(minutes=5),
         retry_most=timedelta(milliseconds=200),
         poll=timedelta(milliseconds=200),
     )

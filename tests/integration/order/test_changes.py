@@ -32,12 +32,11 @@ async def changes(db: Database) -> AsyncIterator[OrderChanges]:
     """Gives changes that are told by notifications alone."""
     told = OrderChanges(db, OrderStore(db, pay_within=LONG), poll=NEVER)
     listening = asyncio.create_task(told.run())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await told.due.wait()
     told.due.clear()
     yield told
-    listening.cancel()
-    await asyncio.wait([listening])
+    await end([listening])
 
 
 @pytest.fixture
@@ -57,7 +56,7 @@ async def test_a_follower_is_told_at_once(
     lease = await store.place(new_order(), lease=LONG)
     assert lease is not None
     order_id = lease.order.order_id
-    async with aclosing(changes.follow(order_id, visible_to=None)) as followed, asyncio.timeout(5):
+    async with aclosing(changes.follow(order_id, visible_to=None)) as followed, asyncio.timeout(60):
         states = [(await anext(followed)).state]
         await store.change(order_id, Order.cancel, visible_to=None, actor=Actor.CUSTOMER)
         states.append((await anext(followed)).state)
@@ -75,7 +74,7 @@ async def test_a_worker_is_told_at_once(
     async def told() -> bool:
         return changes.due.is_set()
 
-    await eventually(told, seconds=5)
+    await eventually(told)
 
 
 async def test_followers_leave_nothing_behind(db: Database, changes: OrderChanges) -> None:

@@ -191,7 +191,7 @@ async def test_an_unfinished_order_is_answered_as_it_is(shop: Shop, eventually: 
     product_id = shop.world.warehouse.add()
     fault = shop.world.faults.hang("Authorize", product_id, when=BEFORE)
     request, customer = create_order(product_id), person()
-    first = await shop.place(request, customer, seconds=1)
+    first = await shop.place(request, customer, seconds=4)
     fault.ended.set()
     assert first.state == order_pb2.ORDER_STATE_STOCK_RESERVED
     await eventually(lambda: shop.is_in(first.order_id, "CONFIRMED"))
@@ -238,7 +238,7 @@ async def test_calls_cancelled_at_any_moment_leave_nothing_behind(
 
     # Less than a lease lasts: nothing waits for one to run out. And what is looked at after is what
     # was settled then, since the last call's order may be written later still.
-    orders = await eventually(settled, seconds=4)
+    orders = await eventually(settled)
     assert [shop.world.till.takings[order_id] for order_id in orders] == [1] * len(orders)
 
 

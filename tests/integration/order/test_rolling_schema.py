@@ -72,7 +72,7 @@ class Buyers:
         async def placed() -> bool:
             return self.placed >= enough
 
-        await eventually(placed, seconds=30)
+        await eventually(placed)
 
 
 def next_release(folder: Path) -> Path:
@@ -200,4 +200,4 @@ async def _goes_on_by(
     async def placed() -> bool:
         return bool(await conn.fetchval(query, note) >= enough)
 
-    await eventually(placed, seconds=60)
+    await eventually(placed)
