@@ -10,6 +10,7 @@ import pytest
 from services.mesh.ids import new_id
 from souk.notification.v1 import notification_pb2
 from souk.notification.v1 import notification_service_pb2 as pb
+from tests.cancellation import end
 
 from .conftest import SMS_KEY, STREAM, Shop
 
@@ -166,7 +167,7 @@ async def test_a_watcher_is_told_of_what_is_new(shop: Shop):
         await shop.told(user, ["order.created"])
         with shop.signed_in(user):
             watcher = asyncio.ensure_future(watch())
-        await asyncio.wait_for(watching.begun.wait(), 5)
+        await asyncio.wait_for(watching.begun.wait(), 60)
         await shop.placed(other)
         one = await shop.placed(user)
         # Well before the next poll.
@@ -178,5 +179,5 @@ async def test_a_watcher_is_told_of_what_is_new(shop: Shop):
             )
         two = await shop.placed(user)
         assert await asyncio.wait_for(told.get(), 8) == two
-        watcher.cancel()
+        await end([watcher])
     assert told.empty()

@@ -163,7 +163,7 @@ async def opened(
         provider_url = await enter(sandbox_server.serving(sandbox))
         defaults: dict[str, Any] = {
             "targets": {"order": await enter(_orders(order_settings))},
-            "provider_timeout": timedelta(seconds=1),
+            "provider_timeout": timedelta(seconds=2),
             "reconcile_grace": timedelta(0),
         }
         values = Settings(

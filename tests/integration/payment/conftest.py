@@ -139,8 +139,8 @@ async def settings(make_database, sandbox: Sandbox) -> Settings:
         provider_url=sandbox.url,
         provider_api_key=Secret(API_KEY),
         provider_webhook_secret=Secret(WEBHOOK_SECRET),
-        provider_timeout=timedelta(seconds=1),
-        provider_lookup_timeout=timedelta(seconds=1),
+        provider_timeout=timedelta(seconds=2),
+        provider_lookup_timeout=timedelta(seconds=2),
         resolve_interval=timedelta(milliseconds=50),
         resolve_after=timedelta(milliseconds=200),
     )

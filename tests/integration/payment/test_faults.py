@@ -61,10 +61,10 @@ _DUE = """
 async def resolving(shop: Shop) -> AsyncIterator[None]:
     """Runs the service's workers for the length of the block."""
     tasks = [asyncio.ensure_future(worker()) for worker in shop.app.workers]
-    yield
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    try:
+        yield
+    finally:
+        await end(tasks)
 
 
 async def authorize_unknown(shop: Shop, token: str = CHARGED) -> tuple[str, str]:

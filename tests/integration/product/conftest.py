@@ -31,6 +31,7 @@ from services.product.settings import Settings
 from services.product.stock_store import StockStore
 from services.product.store import ProductStore
 from souk.product.v1 import product_service_pb2_grpc, stock_service_pb2_grpc
+from tests.cancellation import end
 
 KEPT = timedelta(hours=1)
 _GIVEN = "SOUK_TEST_MONGO_URL"
@@ -101,7 +102,7 @@ def server_url(request: pytest.FixtureRequest) -> str:
 async def parts(server_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Parts]:
     """Build the stores over an empty database."""
     url = f"{server_url.rstrip('/')}/test_{new_id().hex}"
-    async with mongodb.connect(url, operation_timeout=timedelta(seconds=5), name="test") as db:
+    async with mongodb.connect(url, operation_timeout=timedelta(seconds=30), name="test") as db:
         await db.migrate()
         clock = Clock(db=db)
         monkeypatch.setattr(db, "now", clock.now)
@@ -155,15 +156,11 @@ async def service(mongo_url: str) -> AsyncIterator[Service]:
 @asynccontextmanager
 async def _working(workers: Sequence[Worker]) -> AsyncIterator[None]:
     """Run the workers until the block is left; a failed one fails the test."""
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(_run(worker)) for worker in workers]
+    tasks = [asyncio.ensure_future(worker()) for worker in workers]
+    try:
         yield
-        for task in tasks:
-            task.cancel()
-
-
-async def _run(worker: Worker) -> None:
-    await worker()
+    finally:
+        await end(tasks)
 
 
 async def _keys() -> dict[str, bytes]:

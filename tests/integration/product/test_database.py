@@ -23,7 +23,7 @@ from tests.chaos.tcp_proxy import TcpProxy
 
 from .conftest import Parts, details
 
-TIMEOUT = timedelta(milliseconds=300)
+TIMEOUT = timedelta(seconds=1)
 
 
 async def test_no_database_is_unavailable():
@@ -31,7 +31,7 @@ async def test_no_database_is_unavailable():
     (port,) = ports.free()
     async with mongodb.connect(mongo.url(port), operation_timeout=TIMEOUT, name="test") as db:
         for operation in (db.now(), db.ready(), db.products.find_one({})):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 with pytest.raises(Unavailable):
                     await operation
 
@@ -48,12 +48,12 @@ async def test_a_database_that_hangs_is_too_slow_and_then_good_again(tmp_path: P
         created = await products.create(sku="A", details=details(), stock=1)
         os.kill(process.pid, signal.SIGSTOP)
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 with pytest.raises((DeadlineExceeded, Unavailable)) as raised:
                     await products.get(created.product_id)
         finally:
             os.kill(process.pid, signal.SIGCONT)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             read = await _until_it_answers(products, created.product_id)
 
     assert raised.type is DeadlineExceeded
@@ -72,7 +72,7 @@ async def test_indexes_are_built_in_their_own_time(mongo_url: str):
             proxy.heal()
     async with mongodb.connect(
         urlunsplit(address._replace(path=urlsplit(url).path)),
-        operation_timeout=timedelta(seconds=5),
+        operation_timeout=timedelta(seconds=30),
         name="test",
     ) as db:
         products = ProductStore(db)
@@ -87,7 +87,7 @@ async def test_the_worker_puts_back_what_expires(parts: Parts):
     span = timedelta(milliseconds=50)
     await parts.reservations.reserve(new_id(), {product_id: 3}, span)
 
-    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         sweeping = group.create_task(Sweeper(parts.stock, interval=span).run())
         while await parts.stock_of(product_id) == 0:
             await asyncio.sleep(0.01)
@@ -110,7 +110,7 @@ async def test_the_worker_outlives_a_failing_database(
         return await sweep()
 
     monkeypatch.setattr(parts.stock, "sweep", failing_at_first)
-    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         sweeping = group.create_task(Sweeper(parts.stock, interval=timedelta(seconds=60)).run())
         while await parts.stock_of(product_id) == 0:
             await asyncio.sleep(0.01)
@@ -120,7 +120,7 @@ async def test_the_worker_outlives_a_failing_database(
 
 
 async def _until_ready(db: mongodb.Database) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             try:
                 return await db.ready()
