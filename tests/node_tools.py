@@ -29,7 +29,7 @@ def run_script(script: Path, *arguments: str) -> str:
 
 def _run(command: Sequence[str | Path], folder: Path | None) -> str:
     done = subprocess.run(  # noqa: S603  # a program of ours
-        command, cwd=folder, check=False, capture_output=True, text=True, timeout=60
+        command, cwd=folder, check=False, capture_output=True, text=True, timeout=180
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

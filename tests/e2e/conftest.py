@@ -30,7 +30,7 @@ from services.local.program import Program
 from tests import leaks
 
 _GRPCURL = Path(__file__).parents[2] / ".tools" / "bin" / "grpcurl"
-_CALL_SECONDS = 20
+_CALL_SECONDS = 60
 
 Rest = Callable[[str], Shop]
 SignIn = Callable[[str], Awaitable[str]]
@@ -71,7 +71,7 @@ async def running(root: Path) -> AsyncIterator[Mesh]:
         ),
         check=check,
         log=root / "output",
-        start_timeout=timedelta(seconds=55),
+        start_timeout=timedelta(seconds=150),
     )
     async with program.running(up):
         yield Mesh(

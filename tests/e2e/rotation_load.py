@@ -79,7 +79,7 @@ class Load:
         """Return a client of the gateway."""
         return Shop(session=self._session, base_url=self.endpoints.gateway, token=token)
 
-    async def more(self, calls: int, *, seconds: float = 30) -> None:
+    async def more(self, calls: int, *, seconds: float = 120) -> None:
         """Return when each kind of call was made so many times more. Raises TimeoutError."""
         goal = {kind: count + calls for kind, count in self.done.items()}
         async with asyncio.timeout(seconds):

@@ -31,7 +31,7 @@ from tests.e2e import rotation_load
 from tests.e2e.rotation_load import Load
 
 _COMMAND_SECONDS = 120
-_MOVED_SECONDS = 30
+_MOVED_SECONDS = 120
 _REDIS_USERS = ("gateway", *topology.services_with("redis"))
 
 

@@ -20,6 +20,8 @@ _ARGUMENTS = (
     "--no-first-run",
     "--no-sandbox",
 )
+# A browser that has to begin beside other tests takes its time.
+_PATIENCE_MS = 90_000
 _LIST_PRODUCTS = "#operations-ProductService-listProducts"
 
 
@@ -38,8 +40,11 @@ async def browser() -> AsyncIterator[Browser]:
     found = next((path for path in map(shutil.which, _NAMES) if path is not None), None)
     if found is None:
         pytest.skip("Chromium is not installed: `make tools`")
+    expect.set_options(timeout=_PATIENCE_MS)
     async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(executable_path=found, args=list(_ARGUMENTS))
+        launched = await playwright.chromium.launch(
+            executable_path=found, args=list(_ARGUMENTS), timeout=_PATIENCE_MS
+        )
         yield launched
         await launched.close()
 
@@ -48,6 +53,7 @@ async def browser() -> AsyncIterator[Browser]:
 async def visit(browser: Browser, mesh: Mesh) -> AsyncIterator[Visit]:
     """Opens /docs in a profile of its own, and lets no request go anywhere but the gateway."""
     context = await browser.new_context(base_url=mesh.endpoints.gateway)
+    context.set_default_timeout(_PATIENCE_MS)
     started = Visit(page=await context.new_page())
 
     async def watch(route: Route) -> None:

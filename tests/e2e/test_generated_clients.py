@@ -14,12 +14,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests import node_tools
 from tests.e2e.conftest import Mesh
 
 _PACKAGE = "generated_shop"
+_PATIENCE = httpx.Timeout(60)
 # What the generator has no word for is told as what it is to it: bytes, text.
 _CONFIG = {
     "content_type_overrides": {
@@ -55,9 +57,9 @@ class _Client:
         operation = importlib.import_module(f"{_PACKAGE}.api.{name}")
         package = self._package
         client = (
-            package.AuthenticatedClient(self._base_url, token=self._token)
+            package.AuthenticatedClient(self._base_url, token=self._token, timeout=_PATIENCE)
             if self._token
-            else package.Client(self._base_url)
+            else package.Client(self._base_url, timeout=_PATIENCE)
         )
         async with client as opened:
             return (await operation.asyncio_detailed(client=opened, **arguments)).parsed
@@ -78,7 +80,7 @@ def client(mesh: Mesh, tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Cl
         check=False,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     sys.path.insert(0, str(folder))

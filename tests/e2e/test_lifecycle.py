@@ -9,14 +9,10 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
-
 from services.local import endpoints, ports, topology
 from services.local.data_folder import DataFolder
 from tests.conftest import Eventually
 from tests.e2e.conftest import Mesh
-
-pytestmark = pytest.mark.timeout(90)
 
 
 async def _souk(*arguments: str, **environment: str) -> tuple[int | None, str]:
@@ -27,7 +23,7 @@ async def _souk(*arguments: str, **environment: str) -> tuple[int | None, str]:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    output, _ = await asyncio.wait_for(process.communicate(), timeout=60)
+    output, _ = await asyncio.wait_for(process.communicate(), timeout=120)
     return process.returncode, output.decode()
 
 
@@ -120,13 +116,13 @@ async def test_nothing_is_left_after_a_stop_and_after_a_kill(
         return _processes_of(folder) == []
 
     async with _up(folder, tmp_path / "output") as process:
-        await eventually(is_ready, seconds=40)
+        await eventually(is_ready, seconds=120)
         where = endpoints.load(folder)
         process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(process.wait(), timeout=20) == 0
+        assert await asyncio.wait_for(process.wait(), timeout=60) == 0
         await eventually(is_empty)
     async with _up(folder, tmp_path / "output") as process:
-        await eventually(is_ready, seconds=40)
+        await eventually(is_ready, seconds=120)
         process.kill()
         await process.wait()
         await eventually(is_empty)

@@ -33,7 +33,7 @@ async def _shell(line: str) -> tuple[int | None, str]:
     process = await asyncio.create_subprocess_shell(
         line, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
-    output, _ = await asyncio.wait_for(process.communicate(), timeout=30)
+    output, _ = await asyncio.wait_for(process.communicate(), timeout=120)
     return process.returncode, output.decode()
 
 
@@ -92,7 +92,7 @@ async def created_events(mesh: Mesh) -> AsyncIterator[PubSub]:
 
 
 async def _announced(events: PubSub, order_id: str) -> bool:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         async for message in events.listen():
             event = json.loads(message["data"]) if message["type"] == "message" else {}
             if event.get("aggregateId") == order_id:

@@ -1,10 +1,6 @@
 """The staff reconciles payments through the gateway, as the runbook says."""
 
-import pytest
-
 from tests.e2e.conftest import Rest, SignIn
-
-pytestmark = pytest.mark.timeout(90)
 
 
 async def test_an_administrator_reconciles_and_lists(rest: Rest, sign_in: SignIn) -> None:

@@ -14,7 +14,7 @@ from souk.product.v1 import product_service_pb2, product_service_pb2_grpc
 from tests.e2e import rotation_load, rotations
 from tests.e2e.conftest import Mesh
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 async def test_nothing_fails_when_everything_is_exchanged(mesh: Mesh, tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ async def _code_with(certs: Path, mesh: Mesh) -> grpc.StatusCode:
     async with clients.open_mesh("developer", settings) as opened:
         stub = product_service_pb2_grpc.ProductServiceStub(opened.channel("product"))
         try:
-            await stub.ListProducts(product_service_pb2.ListProductsRequest(), timeout=5)
+            await stub.ListProducts(product_service_pb2.ListProductsRequest(), timeout=60)
         except grpc.aio.AioRpcError as error:
             return error.code()
     return grpc.StatusCode.OK

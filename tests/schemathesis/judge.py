@@ -16,8 +16,8 @@ HERE = Path(__file__).parent
 _ROOT = HERE.parents[1]
 _REQUESTS = int(os.environ.get("SOUK_SCHEMATHESIS_REQUESTS", "0"))
 _EXAMPLES = 20 if _REQUESTS else 4
-_ROUND_SECONDS = 1800 if _REQUESTS else 240
-TEST_SECONDS = 24 * 3600 if _REQUESTS else 300
+_ROUND_SECONDS = 1800 if _REQUESTS else 500
+TEST_SECONDS = 24 * 3600 if _REQUESTS else 600
 """What a test may take that goes through all rounds."""
 
 
