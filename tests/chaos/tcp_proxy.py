@@ -150,6 +150,8 @@ class TcpProxy:
             _reset(writer)
         finally:
             self._serving.discard(task)
+            # One that was cancelled while it was being connected too.
+            writer.close()
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.refusing:

@@ -13,12 +13,12 @@ from tests.chaos import books, catalogue, client, invariants, quiescence, world
 from tests.chaos.buyers import Crowd
 from tests.chaos.history import History
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(600)
 
 _BUYERS = 6
 _ORDERS = 40
 _AFTER = 10
-_SECONDS = 60
+_SECONDS = 150
 
 
 async def _souk(*arguments: str) -> str:

@@ -20,7 +20,7 @@ from tests.chaos.resources import Usage
 from tests.chaos.run import Outcome, Plan
 from tests.chaos.sources import Sources
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1200)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

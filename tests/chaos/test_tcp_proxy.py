@@ -37,7 +37,7 @@ async def _connect(proxy: TcpProxy) -> Ends:
     return await asyncio.open_connection(host, int(port))
 
 
-async def _say(ends: Ends, text: bytes, *, seconds: float = 5) -> bytes:
+async def _say(ends: Ends, text: bytes, *, seconds: float = 60) -> bytes:
     reader, writer = ends
     writer.write(text)
     async with asyncio.timeout(seconds):
@@ -62,6 +62,7 @@ async def test_cut():
         assert proxy.cut() == 1
         with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
             await _say(ends, b"hello")
+        ends[1].close()
 
 
 async def test_held_comes_late():
@@ -83,10 +84,14 @@ async def test_dropped_is_lost():
         proxy.backward.dropped = True
         with pytest.raises(TimeoutError):
             await _say(ends, b"hello", seconds=0.1)
+        async with asyncio.timeout(60):
+            while not any(each.incomplete for each in proxy._connections):  # noqa: SLF001 - whether it was dropped
+                await asyncio.sleep(0.01)
         proxy.heal()
         with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
             await _say(ends, b"again")
         assert got[0] == b"hello"
+        ends[1].close()
 
 
 async def test_delayed():
@@ -117,7 +122,7 @@ async def test_duplicated():
         ends = await _connect(proxy)
         proxy.duplicated = True
         assert await _say(ends, b"hello") == b"hello"
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while got != [b"hello", b"hello"]:
                 await asyncio.sleep(0.01)
         ends[1].close()
