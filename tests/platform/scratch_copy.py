@@ -43,7 +43,7 @@ def run(
         check=False,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=280,
     )
     assert done.returncode == exit_code, done.stdout + done.stderr
     return done.stdout

@@ -19,7 +19,7 @@ def amtool(*arguments: str) -> str:
     if not AMTOOL.exists():
         pytest.skip("amtool is not installed: `make tools`")
     done = subprocess.run(  # noqa: S603  # a program of ours
-        [AMTOOL, *arguments], check=False, capture_output=True, text=True, timeout=30
+        [AMTOOL, *arguments], check=False, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.strip()

@@ -51,7 +51,7 @@ def judge(folder: Path, files: Sequence[Path], *tests: dict[str, Any]) -> None:
     }
     path.write_text(yaml.safe_dump(document))
     done = subprocess.run(  # noqa: S603  # a program of ours
-        [PROMTOOL, "test", "rules", path], check=False, capture_output=True, text=True, timeout=60
+        [PROMTOOL, "test", "rules", path], check=False, capture_output=True, text=True, timeout=180
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -196,7 +196,7 @@ def test_promtool_finds_no_fault_in_the_rules():
         check=False,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
     )
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -109,6 +109,6 @@ def test_the_script_is_bash():
         ["/usr/bin/env", "bash", "-n", ROOT / "k3d/up"],
         check=False,
         capture_output=True,
-        timeout=10,
+        timeout=60,
     )
     assert done.stderr == b""

@@ -118,5 +118,5 @@ async def test_it_is_served(repository, make_database: MakeDatabase):
     async with running(program), grpc.aio.insecure_channel(address) as channel:
         get_balance: Any = channel.unary_unary("/souk.loyalty.v1.LoyaltyService/GetBalance")
         with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await get_balance(b"", timeout=10)
+            await get_balance(b"", timeout=60)
     assert grpc.StatusCode.UNAUTHENTICATED == refused.value.code()

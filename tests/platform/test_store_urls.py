@@ -150,7 +150,7 @@ async def test_the_store_that_is_meant_is_reached(shape: str, store: Store, even
                 return False
             return True
 
-        await eventually(answers, seconds=30)
+        await eventually(answers)
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -10,7 +10,7 @@ from pathlib import Path
 from tests import accepting
 
 _PIECE_BYTES = 64 * 1024
-_START_SECONDS = 10
+_PATIENCE_SECONDS = 60
 # PostgreSQL's SSLRequest, and the answer that TLS comes next (Frontend/Backend Protocol, 54.7).
 _SSL_REQUEST = bytes.fromhex("0000000804d2162f")
 _WILLING = b"S"
@@ -28,7 +28,19 @@ def listening(
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate, key)
 
+    serving: set[asyncio.Task[None]] = set()
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task
+        serving.add(task)
+        try:
+            await carry(reader, writer)
+        finally:
+            writer.close()
+            serving.discard(task)
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # Of clients that trust nobody here, connections end in the middle of a handshake.
         with suppress(ConnectionError, ssl.SSLError, asyncio.IncompleteReadError):
             if is_postgres:
@@ -42,7 +54,6 @@ def listening(
             async with asyncio.TaskGroup() as ways:
                 ways.create_task(_pass(reader, behind_writer))
                 ways.create_task(_pass(behind_reader, writer))
-        writer.close()
 
     ready: Future[tuple[int, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
 
@@ -53,24 +64,31 @@ def listening(
             port = 0
             for host in hosts:
                 server = await asyncio.start_server(serve, host, port, ssl=at_once)
-                stack.push_async_callback(_close, server)
+                stack.push_async_callback(_close, server, serving)
                 port = server.sockets[0].getsockname()[1]
             ready.set_result((port, asyncio.get_running_loop(), end))
             await end.wait()
 
     with ThreadPoolExecutor(max_workers=1) as thread:
         running = thread.submit(asyncio.run, run())
-        port, loop, end = ready.result(_START_SECONDS)
+        port, loop, end = ready.result(_PATIENCE_SECONDS)
         try:
             yield port
         finally:
             loop.call_soon_threadsafe(end.set)
-            running.result(_START_SECONDS)
+            running.result(2 * _PATIENCE_SECONDS)
 
 
-async def _close(server: asyncio.Server) -> None:
+async def _close(server: asyncio.Server, serving: set[asyncio.Task[None]]) -> None:
+    """Closes a server, whose clients have left, once it has noticed that.
+
+    Before Python 3.12 `wait_closed` waits for no connection.
+    """
     await accepting.close(server)
-    await server.wait_closed()
+    async with asyncio.timeout(_PATIENCE_SECONDS):
+        while serving or getattr(server, "_active_count", 0) > 0:
+            await asyncio.sleep(0.01)
+    await accepting.some_turns()
 
 
 async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

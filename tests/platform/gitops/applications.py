@@ -88,5 +88,5 @@ def of_set(application_set: Object, scratch: Path) -> list[Application]:
 
 def _helm(*arguments: str) -> str:
     return subprocess.run(  # noqa: S603 - Helm, with our own files
-        [HELM, *arguments], check=True, capture_output=True, text=True, timeout=60
+        [HELM, *arguments], check=True, capture_output=True, text=True, timeout=180
     ).stdout

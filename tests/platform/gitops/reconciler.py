@@ -120,7 +120,7 @@ def _wave(manifest: Object) -> int:
 
 def _run(*command: str, cwd: Path | None = None) -> str:
     completed = subprocess.run(  # noqa: S603 - git and Helm, with our own files
-        command, cwd=cwd, capture_output=True, text=True, check=False, timeout=60
+        command, cwd=cwd, capture_output=True, text=True, check=False, timeout=180
     )
     if completed.returncode:
         raise CannotRender(completed.stderr.strip())

@@ -180,7 +180,8 @@ def test_bump_refuses_what_is_no_image(tmp_path: Path):
         ("production", "order"),
     ):
         script = tmp_path / "gitops" / "bump-image.sh"
-        refused = subprocess.run([script, *arguments], check=False, capture_output=True, timeout=10)  # noqa: S603 - ours
+        command = [script, *arguments]
+        refused = subprocess.run(command, check=False, capture_output=True, timeout=120)  # noqa: S603 - ours
         assert refused.returncode, arguments
     order = (tmp_path / "gitops" / "images" / "production" / "order.yaml").read_text()
     assert order == (ROOT / "deploy/gitops/images/production/order.yaml").read_text()
@@ -203,7 +204,7 @@ class Repository:
     def bump(self, tag: str, digest: str) -> None:
         """Does what the pipeline does when an image is signed."""
         command = (str(self.path / BUMP), "production", "order", tag, digest)
-        subprocess.run(command, check=True, timeout=10)  # noqa: S603 - ours
+        subprocess.run(command, check=True, timeout=120)  # noqa: S603 - ours
         self.commit(f"Run v{tag} in production")
 
     def commit(self, message: str) -> None:
@@ -218,7 +219,7 @@ class Repository:
     def _git(self, *arguments: str) -> None:
         identity = ("-c", "user.name=test", "-c", "user.email=test@souk.example")
         command = ["git", *identity, *arguments]
-        subprocess.run(command, cwd=self.path, check=True, capture_output=True, timeout=30)  # noqa: S603 - git, in a folder of the test
+        subprocess.run(command, cwd=self.path, check=True, capture_output=True, timeout=120)  # noqa: S603 - git, in a folder of the test
 
 
 @pytest.fixture

@@ -77,7 +77,7 @@ def nginx() -> Path:
     """Gives nginx where it runs."""
     if not NGINX.exists():
         pytest.skip("nginx is not installed: `make tools`")
-    tried = subprocess.run([NGINX, "-v"], capture_output=True, check=False, timeout=10)  # noqa: S603 - Debian's
+    tried = subprocess.run([NGINX, "-v"], capture_output=True, check=False, timeout=60)  # noqa: S603 - Debian's
     if tried.returncode:
         pytest.skip(f"nginx does not run here: {tried.stderr.decode().strip()}")
     return NGINX

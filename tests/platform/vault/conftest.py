@@ -61,7 +61,7 @@ class Configured:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
-        output, _ = await asyncio.wait_for(process.communicate(), 60)
+        output, _ = await asyncio.wait_for(process.communicate(), 180)
         assert process.returncode == 0, output.decode()
         return output.decode()
 
@@ -105,7 +105,7 @@ def _psql(url: str, script: Path) -> None:
         ],
         env={"PATH": os.environ["PATH"]},
         check=True,
-        timeout=60,
+        timeout=180,
     )
 
 

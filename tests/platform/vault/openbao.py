@@ -19,7 +19,7 @@ from services.local import ports
 from services.local.program import Program, StartFailed, running, spawn, stop
 
 ROOT = Path(__file__).parents[3]
-_ONCE_SECONDS = 30
+_ONCE_SECONDS = 120
 
 
 class Refused(Exception):
@@ -42,7 +42,7 @@ class Vault:
     ) -> dict[str, Any]:
         """Returns the whole answer. Raises Refused."""
         headers = {"X-Vault-Token": self.token, "X-Vault-Request": "true"}
-        timeout = aiohttp.ClientTimeout(total=10)
+        timeout = aiohttp.ClientTimeout(total=60)
         async with (
             aiohttp.ClientSession(timeout=timeout) as http,
             http.request(

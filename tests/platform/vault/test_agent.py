@@ -66,7 +66,7 @@ async def test_the_agent_writes_every_file_that_the_process_is_told_of(
         return texts if all(texts.values()) else None
 
     async with openbao.agent(tmp_path, configured.vault, pod.agent(token, once=False)):
-        texts = await eventually(written, seconds=30)
+        texts = await eventually(written)
     files = [file for path in told.values() for file in _files(path)]
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o400}
     if "SOUK_TLS_CERT" in texts:

@@ -15,7 +15,7 @@ def test_a_vault_outside_of_the_cluster_needs_a_token_to_review_others_by():
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=120,
     )
     told = (completed.returncode, completed.stderr)
     assert (2, "configure: KUBERNETES_REVIEWER_TOKEN is not set\n") == told

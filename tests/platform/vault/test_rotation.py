@@ -10,6 +10,7 @@ from services.mesh import database, settings, watched_files
 from services.mesh.database import Database
 from services.mesh.settings import secrets_of
 from services.payment.settings import Settings
+from tests.cancellation import end
 from tests.platform.vault import openbao
 from tests.platform.vault.conftest import Configured
 from tests.platform.vault.injection import Pod
@@ -21,12 +22,12 @@ QUERIES_AT_ONCE = 4
 async def test_accounts_are_exchanged_before_they_end_and_no_query_fails(
     configured, rendered, put_secrets, eventually, tmp_path
 ):
-    """Leases of twenty seconds: the agent writes the next URL in time, and the pool takes it up.
+    """Leases of thirty seconds: the agent writes the next URL in time, and the pool takes it up.
 
     Queries run without a pause, over the init container's account and the sidecar's first two,
     until the first two of these are dropped; none fails.
     """
-    await _shorten(configured, "20s")
+    await _shorten(configured, "30s")
     pod = Pod(template=_at(rendered["payment"], configured.address), files=tmp_path / "vault")
     await put_secrets(pod)
     token = tmp_path / "token"
@@ -48,9 +49,8 @@ async def test_accounts_are_exchanged_before_they_end_and_no_query_fails(
             group.create_task(_query(db, accounts), name=f"queries {place}")
             for place in range(QUERIES_AT_ONCE)
         ]
-        await eventually(the_first_two_are_gone, seconds=90)
-        for task in querying:
-            task.cancel()
+        await eventually(the_first_two_are_gone, seconds=240)
+        await end(querying)
 
 
 async def _query(db: Database, accounts: list[str]) -> None:
