@@ -41,7 +41,7 @@ check-images: $(VENV)/.dev ## Build the images and buy from them (Docker, or roo
 	$(BIN)/python -m tests.platform.tools docker-compose
 	$(BIN)/pytest tests/platform/check_images.py --timeout 1800
 
-check-cluster: $(VENV)/.dev ## Install every chart on a real API server.
+check-cluster: $(VENV)/.dev ## Install every chart on real Kubernetes, with played pods.
 	@$(BIN)/python -m tests.platform.tools helm bao etcd kube-apiserver \
 		vault-k8s pod-identity-webhook kong-ingress-controller
 	$(BIN)/pytest tests/platform/cluster/check_*.py --timeout 300
