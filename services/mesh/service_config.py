@@ -17,8 +17,10 @@ _RETRY_POLICY = {
     "initialBackoff": "0.05s",
     "maxBackoff": "1s",
     "backoffMultiplier": 2,
-    # RESOURCE_EXHAUSTED is what overload is shed with; the server says when to come back.
-    "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED"],
+    # RESOURCE_EXHAUSTED is what overload is shed with; the server says when to come back. CANCELLED
+    # is how gRPC's core ends what a server that stops has accepted and not begun; a client that has
+    # cancelled by itself repeats nothing.
+    "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED", "CANCELLED"],
 }
 # Retries stop while more than about one call in ten fails, so that they feed no overload.
 _RETRY_THROTTLING = {"maxTokens": 100, "tokenRatio": 0.1}

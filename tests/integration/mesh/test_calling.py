@@ -242,6 +242,23 @@ async def test_only_what_may_be_is_repeated(
     assert tries == len(backend.metadata)
 
 
+@pytest.mark.parametrize(("rpc", "tries"), [("Write", 2), ("WriteOnce", 1)])
+async def test_what_a_server_has_not_begun_when_it_ends_is_repeated(
+    folder: Path, rpc: str, tries: int
+) -> None:
+    """A server that stops cancels, within gRPC, the calls that it has accepted and not begun."""
+    attempts: list[str] = []
+
+    async def behave(request: Any, context: Any) -> None:
+        attempts.append(request.text)
+        if len(attempts) == 1:
+            await context.abort(grpc.StatusCode.CANCELLED)
+
+    async with echoing(folder, behave) as at, calling(folder, at) as stub:
+        code = await code_of(getattr(stub, rpc)(EchoRequest(), timeout=60))
+    assert (tries, "OK" if tries > 1 else "CANCELLED") == (len(attempts), code)
+
+
 async def test_repeating_ends(folder: Path) -> None:
     """After three tries the caller is told."""
     backend = Backend(*(Unavailable("busy") for _ in range(9)))
