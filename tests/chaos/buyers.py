@@ -18,9 +18,9 @@ from tests.chaos.history import Attempt
 _TOKENS = ("tok_ok", "tok_declined", "tok_charge_then_timeout", "tok_answers_twice")
 _WEIGHTS = (86, 6, 3, 5)
 STALLED_SECONDS = 180
+PATIENCE_SECONDS = 60
 
 _POLL_SECONDS = 0.05
-_PATIENCE_SECONDS = 60
 _REMEMBERED = 200
 
 
@@ -30,7 +30,8 @@ class Crowd:
 
     `orders`: what was placed lately, by whom: `(user, order)`. `unanswered`: purchases that a
     patient client could not bring to an answer. `stalled_seconds`: how long nobody can place an
-    order before nobody is believed to be able to any more.
+    order before nobody is believed to be able to any more. `patience_seconds`: how long a purchase
+    is repeated until it is answered.
     """
 
     client: Client
@@ -39,6 +40,7 @@ class Crowd:
     pause_seconds: float
     size: int
     stalled_seconds: float = STALLED_SECONDS
+    patience_seconds: float = PATIENCE_SECONDS
     placed: int = 0
     unanswered: int = 0
     orders: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
@@ -78,7 +80,7 @@ class Crowd:
             token=dice.choices(_TOKENS, _WEIGHTS)[0],
             via="grpc" if dice.random() < 0.15 else "rest",
         )
-        placed = await persist(place, seconds=_PATIENCE_SECONDS)
+        placed = await persist(place, seconds=self.patience_seconds)
         if placed.acknowledged:
             self.placed += 1
             self.orders.append((user, placed.order))
@@ -99,7 +101,7 @@ class Crowd:
         client, chance = self.client, dice.random()
         if chance < 0.1 and placed.order:
             await persist(
-                partial(client.cancel_order, placed.order, user=user), seconds=_PATIENCE_SECONDS
+                partial(client.cancel_order, placed.order, user=user), seconds=self.patience_seconds
             )
         elif chance < 0.25 and placed.order:
             await client.get_order(placed.order, user=user)

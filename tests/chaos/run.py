@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tests.chaos import books as all_books
 from tests.chaos import campaign, catalogue, client, invariants, quiescence, resources, world
-from tests.chaos.buyers import STALLED_SECONDS, Crowd
+from tests.chaos.buyers import PATIENCE_SECONDS, STALLED_SECONDS, Crowd
 from tests.chaos.faults import FAULTS
 from tests.chaos.history import History
 from tests.chaos.quiescence import Settling
@@ -138,6 +138,7 @@ async def _open_shop(
             size=plan.buyers,
             pause_seconds=0.2,
             stalled_seconds=STALLED_SECONDS * plan.patience,
+            patience_seconds=PATIENCE_SECONDS * plan.patience,
         )
         leave = asyncio.Event()
         opened = time.monotonic()

@@ -56,7 +56,7 @@ async def reservation_expires_in_the_payment(scene: Scene) -> int:
         asyncio.TaskGroup() as tasks,
     ):
         tasks.create_task(scene.buy(role="slow payer", seconds=30))
-        stopped = await reached(seconds=20)
+        stopped = await reached(seconds=60)
         try:
             expired = await _expire_what_is_held(world.sources.mongo) if stopped else 0
             await asyncio.sleep(scene.seconds(3))

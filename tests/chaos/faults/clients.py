@@ -8,7 +8,6 @@ from tests.chaos.client import persist
 from tests.chaos.history import Attempt
 from tests.chaos.scene import Scene
 
-_PATIENCE_SECONDS = 60
 _BUYERS = 100
 _LONGEST_PURCHASE_MS = 200
 
@@ -33,15 +32,15 @@ async def provider_hangs(scene: Scene) -> int:
             token="tok_hang",
             role="hanging",
         ),
-        seconds=_PATIENCE_SECONDS,
+        seconds=scene.crowd.patience_seconds,
     )
     if not placed.order:
         return 0
     if scene.dice.random() < 0.5:
         cancel = partial(scene.client.cancel_order, placed.order, user=user)
-        await persist(cancel, seconds=_PATIENCE_SECONDS)
+        await persist(cancel, seconds=scene.crowd.patience_seconds)
         return 1
-    async with asyncio.timeout(_PATIENCE_SECONDS):
+    async with asyncio.timeout(scene.crowd.patience_seconds):
         while True:
             seen = await scene.client.get_order(placed.order, user=user)
             if seen.told.get("state") == "ORDER_STATE_EXPIRED":
@@ -59,7 +58,7 @@ async def fifty_identical_posts(scene: Scene) -> int:
         token="tok_ok",
         role="identical",
     )
-    posts = (persist(post, seconds=_PATIENCE_SECONDS) for _ in range(50))
+    posts = (persist(post, seconds=scene.crowd.patience_seconds) for _ in range(50))
     return len([each for each in await asyncio.gather(*posts) if each.acknowledged])
 
 
@@ -68,7 +67,7 @@ async def same_key_with_another_body(scene: Scene) -> int:
     user, key = new_id(scene.dice), new_id(scene.dice)
     buy = partial(scene.client.create_order, user=user, key=key, token="tok_ok")
     items = scene.catalogue.basket(scene.dice)
-    first = await persist(partial(buy, items=items), seconds=_PATIENCE_SECONDS)
+    first = await persist(partial(buy, items=items), seconds=scene.crowd.patience_seconds)
     if not first.order:
         return 0
     other = {product: pieces + 1 for product, pieces in items.items()}
@@ -87,7 +86,10 @@ async def same_key_of_another_user(scene: Scene) -> int:
     )
     users = [new_id(scene.dice) for _ in range(2)]
     placed = await asyncio.gather(
-        *(persist(partial(place, user=user), seconds=_PATIENCE_SECONDS) for user in users)
+        *(
+            persist(partial(place, user=user), seconds=scene.crowd.patience_seconds)
+            for user in users
+        )
     )
     return len({each.order for each in placed if each.acknowledged})
 
@@ -110,7 +112,7 @@ async def hundred_buyers_for_the_last_item(scene: Scene) -> int:
                     token="tok_ok",
                     role="last item",
                 ),
-                seconds=_PATIENCE_SECONDS,
+                seconds=scene.crowd.patience_seconds,
             )
             for user, key in zip(users, keys, strict=True)
         )
@@ -152,7 +154,7 @@ async def _persistent(scene: Scene, token: str, *, role: str) -> Attempt:
         token=token,
         role=role,
     )
-    return await persist(place, seconds=_PATIENCE_SECONDS)
+    return await persist(place, seconds=scene.crowd.patience_seconds)
 
 
 async def _hang_up(scene: Scene, seconds: float) -> Attempt:
@@ -165,4 +167,4 @@ async def _hang_up(scene: Scene, seconds: float) -> Attempt:
         role="hangs up",
     )
     await place(seconds=seconds)
-    return await persist(place, seconds=_PATIENCE_SECONDS)
+    return await persist(place, seconds=scene.crowd.patience_seconds)

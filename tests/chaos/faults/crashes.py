@@ -5,7 +5,7 @@ import asyncio
 from tests.chaos.scene import Scene
 from tests.chaos.wiring import SERVICES
 
-_REACHED_SECONDS = 20
+_REACHED_SECONDS = 60
 _STATES = ("PENDING", "STOCK_RESERVED", "PAYMENT_AUTHORIZED", "STOCK_COMMITTED", "CANCELLING")
 _ORDER_POINTS = ("order.before_place", "order.after_place", "order.before_answer")
 _STOCK_POINTS = ("product.before_reserve", "product.after_take", "product.after_commit")

@@ -73,7 +73,7 @@ async def mongo_restarted_in_a_reservation(scene: Scene) -> int:
         asyncio.TaskGroup() as tasks,
     ):
         tasks.create_task(scene.buy(role="victim"))
-        stopped = await reached(seconds=20)
+        stopped = await reached(seconds=60)
         async with world.processes["mongo"].down():
             world.processes["product"].resume()
             await asyncio.sleep(scene.seconds(2))

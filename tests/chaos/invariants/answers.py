@@ -9,6 +9,9 @@ from tests.chaos.invariants.orders import PAID
 
 _DEFINITE = {"OUT_OF_STOCK", "PAYMENT_DECLINED", "RESERVATION_EXPIRED", "PRODUCT_UNAVAILABLE"}
 
+# What an order may be called that has not been bought, nor given up for good.
+_UNDECIDED = {"ORDER_STATE_PENDING", "ORDER_STATE_CANCELLING"}
+
 
 def answers_are_byte_identical(books: Books) -> Iterator[str]:
     """Every 2xx for one key is the same to the byte, over REST and over gRPC."""
@@ -60,9 +63,9 @@ def nobody_read_anothers_data(books: Books) -> Iterator[str]:
 def last_items_were_sold_once(books: Books) -> Iterator[str]:
     """Of many who buy the last piece at once one gets it, and the others are told it is gone.
 
-    Who is answered before the shop knows (PENDING), or whose patience ends before any answer, is
-    told neither. If other faults are in the way the first may lose it again: then it is one at most
-    in the end.
+    Who is answered before the shop knows (PENDING), or says so (CANCELLING), or whose patience ends
+    before any answer, is told neither. If other faults are in the way the first may lose it again:
+    then it is one at most in the end.
     """
     owned = {(str(line["product_id"]), line["order_id"]) for line in books.lines}
     paid = {row["order_id"] for row in books.orders if row["state"] in PAID}
@@ -80,7 +83,7 @@ def last_item_answers(attempts: Iterable[Attempt], product: str) -> dict[str, st
     for each in attempts:
         if each.call == "CreateOrder" and product in each.asked.get("items", ()):
             if each.acknowledged:
-                is_known = each.told.get("state") != "ORDER_STATE_PENDING"
+                is_known = each.told.get("state") not in _UNDECIDED
                 told[each.key] = "sold" if is_known else "not yet known"
             elif each.reason == "OUT_OF_STOCK":
                 told[each.key] = each.reason
