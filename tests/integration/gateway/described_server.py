@@ -16,6 +16,11 @@ from google.api import annotations_pb2 as _annotations_pb2  # noqa: F401  # like
 from google.api import field_behavior_pb2 as _field_behavior_pb2  # noqa: F401  # likewise
 from google.api import httpbody_pb2 as _httpbody_pb2  # noqa: F401  # likewise
 from google.protobuf import descriptor_pool, json_format
+from google.protobuf import duration_pb2 as _duration_pb2  # noqa: F401  # likewise
+from google.protobuf import field_mask_pb2 as _field_mask_pb2  # noqa: F401  # likewise
+from google.protobuf import struct_pb2 as _struct_pb2  # noqa: F401  # likewise
+from google.protobuf import timestamp_pb2 as _timestamp_pb2  # noqa: F401  # likewise
+from google.protobuf import wrappers_pb2 as _wrappers_pb2  # noqa: F401  # likewise
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message_factory import GetMessageClass
 
