@@ -79,7 +79,7 @@ async def gateway(upstream: Echo, descriptor_file: Path) -> AsyncIterator[Gatewa
 @pytest.fixture(scope="session")
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
     """Opens a client that sends paths as they are and follows nothing."""
-    timeout = aiohttp.ClientTimeout(total=60)
+    timeout = aiohttp.ClientTimeout(total=110)
     plain = {"accept-encoding": "identity"}
     async with aiohttp.ClientSession(
         timeout=timeout, headers=plain, auto_decompress=False

@@ -222,7 +222,7 @@ async def test_a_slow_reader_slows_the_service(
     """What a client does not read stays with the service; it sends on when the client reads on."""
     total, size = 2_000, 50_000
     url = f"{gateway.url}/v1/resources:watch?count={total}&titleBytes={size}"
-    async with asyncio.timeout(30), session.get(url) as response:
+    async with asyncio.timeout(100), session.get(url) as response:
         await _until_still(lambda: echo.sent)
         # Buffers of four sockets and a window or two, of a hundred megabytes.
         assert 0 < echo.sent < total // 2

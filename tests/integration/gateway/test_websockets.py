@@ -191,7 +191,7 @@ async def test_a_slow_reader_slows_the_service(gateway: Gateway, echo: Echo):
     target = f"/v1/resources:watch?count={total}&titleBytes=50000"
     writer.write(f"GET {target} HTTP/1.1\r\n".encode() + HANDSHAKE)
     last = -1
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(100):
         while echo.sent == 0 or echo.sent != last:
             last = echo.sent
             await asyncio.sleep(0.5)
