@@ -35,7 +35,7 @@ from services.user import signing_keys
 from souk.order.v1 import order_service_pb2, order_service_pb2_grpc
 from souk.product.v1 import product_service_pb2, product_service_pb2_grpc
 
-_TOKEN_SECONDS = 600
+_TOKEN_SECONDS = 3600
 _PAUSE_SECONDS = 0.1
 _GUEST_PAUSE_SECONDS = 2.0
 _BOUGHT = frozenset({"ORDER_STATE_CONFIRMED"})

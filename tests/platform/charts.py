@@ -38,7 +38,7 @@ NAMESPACE = "souk"
 
 _IN_NAMESPACE = ("--namespace", NAMESPACE)
 _TAG = "image.tag=0.1.0"
-_TIMEOUT_SECONDS = 60
+_TIMEOUT_SECONDS = 180
 
 
 class HelmFailed(Exception):
