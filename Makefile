@@ -62,12 +62,14 @@ PYTEST = tests/run-part $(BIN)/pytest
 WORKERS := --numprocesses 2 --dist loadfile --max-worker-restart 0
 GATEWAY := tests/integration/gateway
 CUT_OFF := $(GATEWAY)/test_transport_streams.py $(GATEWAY)/test_native_connections.py
+ELSEWHERE := tests/contract tests/integration tests/unit
 
 pytest: $(VENV)/.dev ## Run the tests, two files at a time.
 	$(PYTEST) $(WORKERS) tests/contract
 	$(PYTEST) $(CUT_OFF)
 	$(PYTEST) $(WORKERS) $(GATEWAY) $(CUT_OFF:%=--ignore %)
-	$(PYTEST) $(WORKERS) --ignore tests/contract --ignore $(GATEWAY) --durations 15
+	$(PYTEST) $(WORKERS) tests/unit tests/integration --ignore $(GATEWAY)
+	$(PYTEST) $(WORKERS) $(ELSEWHERE:%=--ignore %) --durations 15
 
 # The gateway runs in an environment as `make up` makes it, as its users have it, with FastAPI beside
 # it; on the system's interpreter where there is one, since those that people build for themselves
