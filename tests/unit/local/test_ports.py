@@ -1,8 +1,11 @@
 """A port is given to one who asks, and to nobody else until that process has ended."""
 
+import os
 import secrets
 import subprocess
 import sys
+from collections import deque
+from collections.abc import Iterator
 
 import pytest
 
@@ -22,12 +25,19 @@ sys.stdin.read()
 
 
 @pytest.fixture(autouse=True)
-def few(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Leaves so few ports that who asks twice would soon be given one twice; returns the range."""
+def few(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Leaves so few ports that who asks twice would soon be given one twice; gives the range.
+
+    They are given back, since the range of another test may have some of them.
+    """
+    held: deque[int] = deque()
+    monkeypatch.setattr(ports, "_held", held)
     first = secrets.choice(range(10_000, 19_000))
     monkeypatch.setattr(ports, "_FIRST", first)
     monkeypatch.setattr(ports, "_LAST", first + 4 * _SOME)
-    return [str(first), str(first + 4 * _SOME)]
+    yield [str(first), str(first + 4 * _SOME)]
+    for each in held:
+        os.close(each)
 
 
 def test_a_port_is_given_once() -> None:
