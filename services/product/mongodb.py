@@ -51,6 +51,7 @@ _log = structlog.get_logger(__name__)
 _DATABASE = "product"
 _RETRY_AFTER = timedelta(milliseconds=200)
 _MIGRATE_SECONDS = 100  # a service that sees to it at its start has two minutes to start
+_FAREWELL_SECONDS = 1
 _SORT_KEYS = ("create_ms", "title_key", "price_minor", "stock")
 
 # The id that breaks ties is not in them: the embedded server cannot index it.
@@ -135,9 +136,9 @@ class Database:
         time: datetime = answer["localTime"]
         return time.replace(tzinfo=UTC)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Hang up."""
-        self._database.client.close()
+        await _hang_up(self._database)
 
     async def ready(self) -> None:
         """Return if the database answers; raises Unavailable or DeadlineExceeded otherwise."""
@@ -183,7 +184,7 @@ async def connect(
                 # A command that only those may give who are let in.
                 await fresh.list_collection_names()
             except BaseException:
-                fresh.client.close()
+                await _hang_up(fresh)
                 raise
             retiring.add(_retire(db.exchange(fresh), operation_timeout), name="retired client")
 
@@ -191,7 +192,7 @@ async def connect(
             async with rotation.following(url, exchange, name="mongodb"):
                 yield db
         finally:
-            db.close()
+            await db.close()
 
 
 async def _retire(former: AsyncIOMotorDatabase[Document], operation_timeout: timedelta) -> None:
@@ -199,7 +200,13 @@ async def _retire(former: AsyncIOMotorDatabase[Document], operation_timeout: tim
     try:
         await asyncio.sleep(max(operation_timeout.total_seconds() * 2, rotation.DRAIN_SECONDS))
     finally:
-        former.client.close()
+        await _hang_up(former)
+
+
+async def _hang_up(database: AsyncIOMotorDatabase[Document]) -> None:
+    """Close a client in a thread: it says farewell, and waits for who may not answer any more."""
+    with pymongo.timeout(_FAREWELL_SECONDS):
+        await asyncio.to_thread(database.client.close)
 
 
 @contextmanager

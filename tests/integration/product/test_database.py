@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -58,6 +59,27 @@ async def test_a_database_that_hangs_is_too_slow_and_then_good_again(tmp_path: P
 
     assert raised.type is DeadlineExceeded
     assert read == created
+
+
+async def test_a_farewell_to_a_database_that_hangs_holds_up_nobody(tmp_path: Path):
+    """The client hangs up beside what else the process does, and does not wait for long."""
+    (port,) = ports.free()
+    async with running(mongo.program(tmp_path, port)) as process, AsyncExitStack() as stack:
+        db = await stack.enter_async_context(
+            mongodb.connect(mongo.url(port), operation_timeout=TIMEOUT, name="test")
+        )
+        await db.ready()
+        os.kill(process.pid, signal.SIGSTOP)
+        try:
+            closing = asyncio.create_task(stack.aclose())
+            turns = 0
+            async with asyncio.timeout(60):
+                while not closing.done():
+                    await asyncio.sleep(0.01)
+                    turns += 1
+        finally:
+            os.kill(process.pid, signal.SIGCONT)
+    assert turns > 2
 
 
 async def test_indexes_are_built_in_their_own_time(mongo_url: str):
