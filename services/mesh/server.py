@@ -64,6 +64,7 @@ _OPTIONS = (
     ("grpc.max_connection_age_grace_ms", 300_000),
 )
 SETTLING_SECONDS = 5.0
+_FOR_EVER_SECONDS = 86_400.0
 
 _log = structlog.get_logger(__name__)
 
@@ -204,7 +205,8 @@ async def _drain(
     await health.drain()
     await asyncio.sleep(settings.drain_wait.total_seconds())
     in_flight.end_streams()
-    stopping = asyncio.create_task(server.stop(grace))
+    # For as long as it takes: beside a second `stop`, one whose time is up crashes gRPC's core.
+    stopping = asyncio.create_task(server.stop(_FOR_EVER_SECONDS))
     await asyncio.sleep(0)
     await in_flight.settled(grace)
     await server.stop(None)

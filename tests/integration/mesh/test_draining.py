@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -95,6 +96,19 @@ async def test_a_call_that_takes_too_long_is_cancelled_and_awaited(folder: Path)
         assert server.ended == ["cleaned up"]
         with pytest.raises(grpc.aio.AioRpcError):
             await call
+
+
+async def test_a_busy_loop_at_the_end_of_the_grace_breaks_nothing(tmp_path: Path) -> None:
+    """Whatever of the drain comes late and at once, the process outlives it."""
+    arguments = (sys.executable, "-m", "tests.busy_drains", str(tmp_path))
+    process = await asyncio.create_subprocess_exec(*arguments, stdout=asyncio.subprocess.DEVNULL)
+    try:
+        async with asyncio.timeout(200):
+            assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
 
 
 async def test_an_open_stream_is_ended_by_the_drain(folder: Path) -> None:
