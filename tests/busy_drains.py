@@ -1,6 +1,7 @@
 """Servers that drain in the midst of a call, on a loop that is busy.
 
-Run as `python -m tests.busy_drains FOLDER`; the folder is for certificates. In a process of its own, since what may go wrong ends it.
+Run as `python -m tests.busy_drains FOLDER`; the folder is for certificates. In a process of its
+own, since what may go wrong ends it.
 """
 
 import asyncio
