@@ -4,7 +4,8 @@ import os
 import secrets
 import socket
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 
 LOOPBACK = "127.0.0.1"
 
@@ -58,6 +59,22 @@ def is_taken(port: int) -> bool:
         except OSError:
             return True
     return False
+
+
+@contextmanager
+def held(ports: Iterable[int]) -> Iterator[None]:
+    """Keeps these ports for servers: no outgoing connection is given one while the block lasts.
+
+    The system chooses a connection's own port among the high ones, where services have theirs too
+    (ip(7), ip_local_port_range). What is bound and does not listen keeps a port from that; a server
+    that binds with SO_REUSEADDR, as all of ours do, may take it. Raises OSError if one is taken.
+    """
+    with ExitStack() as stack:
+        for port in ports:
+            holder = stack.enter_context(socket.socket())
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            holder.bind((LOOPBACK, port))
+        yield
 
 
 def address(port: int) -> str:

@@ -74,7 +74,7 @@ async def up(folder: DataFolder, options: Options, console: Console) -> None:
         endpoints.forget(folder)
         _require_free_ports(options)
         supervisor = Supervisor(console, pass_fds=(lock,))
-        with _cancelled_by_signals(supervisor):
+        with _cancelled_by_signals(supervisor), ports.held(_own_ports(options).values()):
             async with supervisor, _announced_end(console):
                 console.heading(f"Starting Souk on {folder.path}")
                 with console.holding_logs(_culprits):
@@ -156,11 +156,16 @@ def _culprits(error: Exception) -> set[str]:
 def _require_free_ports(options: Options) -> None:
     taken = [
         f"port {port} ({name}) is taken: set {topology.port_variable(name)} or --{name}-port"
-        for name, port in options.ports.items()
-        if name not in options.external and ports.is_taken(port)
+        for name, port in _own_ports(options).items()
+        if ports.is_taken(port)
     ]
     if taken:
         raise PortsTaken("\n".join([*taken, "or let `souk up --free-ports` take free ones"]))
+
+
+def _own_ports(options: Options) -> dict[str, int]:
+    """Returns the ports of what is started here, by name."""
+    return {name: port for name, port in options.ports.items() if name not in options.external}
 
 
 def _stores(folder: DataFolder, options: Options) -> list[Program]:

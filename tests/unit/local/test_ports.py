@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import socket
 import subprocess
 import sys
 from collections import deque
@@ -62,6 +63,20 @@ def test_what_another_process_was_given_is_not_free(few: list[str]) -> None:
     assert (_SOME, set()) == (len(given), given & ours)
     # Its ports are among these, now that it has ended: there are no others.
     assert given & set(ports.free(2 * _SOME + _SOME // 2))
+
+
+def test_a_held_port_is_for_a_server_alone() -> None:
+    """Nothing else binds it while it is held; a server listens on it, and may do so again."""
+    (port,) = ports.free()
+    with ports.held([port]), socket.socket() as other:
+        with pytest.raises(OSError, match="in use"):
+            other.bind((ports.LOOPBACK, port))
+        for _ in range(2):
+            with (
+                socket.create_server((ports.LOOPBACK, port)) as server,
+                socket.create_connection((ports.LOOPBACK, port)),
+            ):
+                server.accept()[0].close()
 
 
 def test_no_more_are_held_than_a_mesh_has(monkeypatch: pytest.MonkeyPatch) -> None:
