@@ -14,8 +14,8 @@ LOOPBACK = "127.0.0.1"
 _FIRST, _LAST = 20_000, 32_000
 
 # More than one mesh has; so that a process that asks again and again does not run out of files.
-_MOST_HELD = 100
-_held: deque[int] = deque()
+_MOST_GIVEN = 100
+_given: deque[int] = deque()
 
 
 def free(count: int = 1, *, besides: Collection[int] = ()) -> list[int]:
@@ -27,15 +27,15 @@ def free(count: int = 1, *, besides: Collection[int] = ()) -> list[int]:
     found: list[int] = []
     while len(found) < count:
         port = _FIRST + secrets.randbelow(_LAST - _FIRST)
-        if port not in besides and _hold(port) and not is_taken(port):
+        if port not in besides and _give(port) and not is_taken(port):
             found.append(port)
     return found
 
 
-def _hold(port: int) -> bool:
+def _give(port: int) -> bool:
     """Takes the UDP port of the same number, which is nobody's, as a sign; tells whether it could.
 
-    The system gives it back when the process ends, however it does. Of many, the latest are held.
+    The system takes it back when the process ends, however it does. Of many, the latest are kept.
     """
     sign = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     try:
@@ -43,9 +43,9 @@ def _hold(port: int) -> bool:
     except OSError:
         sign.close()
         return False
-    _held.append(sign.detach())
-    while len(_held) > _MOST_HELD:
-        os.close(_held.popleft())
+    _given.append(sign.detach())
+    while len(_given) > _MOST_GIVEN:
+        os.close(_given.popleft())
     return True
 
 

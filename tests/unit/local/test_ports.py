@@ -32,7 +32,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     They are given back, since the range of another test may have some of them.
     """
     held: deque[int] = deque()
-    monkeypatch.setattr(ports, "_held", held)
+    monkeypatch.setattr(ports, "_given", held)
     first = secrets.choice(range(10_000, 19_000))
     monkeypatch.setattr(ports, "_FIRST", first)
     monkeypatch.setattr(ports, "_LAST", first + 4 * _SOME)
@@ -81,7 +81,7 @@ def test_a_held_port_is_for_a_server_alone() -> None:
 
 def test_no_more_are_held_than_a_mesh_has(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who asks again and again does not run out of files."""
-    monkeypatch.setattr(ports, "_MOST_HELD", _SOME)
+    monkeypatch.setattr(ports, "_MOST_GIVEN", _SOME)
     for _ in range(10):
         ports.free(_SOME)
-    assert _SOME == len(ports._held)  # noqa: SLF001
+    assert _SOME == len(ports._given)  # noqa: SLF001

@@ -20,7 +20,7 @@ from gateway.transcoding.transport.native.answer import failure
 from gateway.transcoding.transport.native.backoff import Backoff
 from gateway.transcoding.transport.native.connection import Connection
 from gateway.transcoding.transport.native.subchannel import State, Subchannel, Target
-from gateway.transcoding.transport.native.tasks import cancel, report
+from gateway.transcoding.transport.native.tasks import cancel, report_unforeseen
 
 # Names are not asked for more often than this, whatever happens to the connections.
 _RESOLUTION_SECONDS: Final = 2.0
@@ -131,10 +131,8 @@ class Balancer:
         try:
             async with asyncio.timeout(_RESOLVE_SECONDS):
                 return await self._resolve(self._target)
-        except (OSError, TimeoutError, UnicodeError):
-            return []
-        except Exception as error:  # noqa: BLE001  # told of; no failure may be the last question
-            report(error, f"resolving {self._target.name}")
+        except Exception as error:  # noqa: BLE001  # no failure may be the last question
+            report_unforeseen(error, f"resolving {self._target.name}")
             return []
 
     def _use(self, addresses: list[str]) -> None:

@@ -15,7 +15,7 @@ from typing import Final
 
 from gateway.transcoding.transport.native.backoff import Backoff
 from gateway.transcoding.transport.native.connection import Connection
-from gateway.transcoding.transport.native.tasks import cancel, report
+from gateway.transcoding.transport.native.tasks import cancel, report_unforeseen
 
 # Until the server has said its settings.
 _CONNECT_SECONDS: Final = 5.0
@@ -24,8 +24,6 @@ _STABLE_SECONDS: Final = 1.0
 _INITIAL_SECONDS: Final = 0.1
 _MAX_SECONDS: Final = 3.0
 _MULTIPLIER: Final = 1.6
-# ssl.SSLError is an OSError; UnicodeError: the target's name is none.
-_EXPECTED: Final = (OSError, TimeoutError, UnicodeError)
 
 
 class State(enum.Enum):
@@ -91,9 +89,8 @@ class Subchannel:
             self._retired = asyncio.Event()
             try:
                 connection = await self._connect()
-            except Exception as error:  # noqa: BLE001  # told of; no failure may be the last try
-                if not isinstance(error, _EXPECTED):
-                    report(error, f"connecting to {self._address}")
+            except Exception as error:  # noqa: BLE001  # no failure may be the last try
+                report_unforeseen(error, f"connecting to {self._address}")
                 self._change(State.TRANSIENT_FAILURE, None)
                 await asyncio.sleep(backoff.next_seconds())
                 continue

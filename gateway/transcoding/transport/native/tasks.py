@@ -4,6 +4,8 @@ import asyncio
 from typing import Final
 
 _CANCEL_SECONDS: Final = 1.0
+# ssl.SSLError and TimeoutError are OSErrors; UnicodeError: what is called by a name that is none.
+_FORESEEN: Final = (OSError, UnicodeError)
 
 
 async def cancel(task: "asyncio.Task[None]") -> None:
@@ -13,8 +15,9 @@ async def cancel(task: "asyncio.Task[None]") -> None:
         await asyncio.wait({task}, timeout=_CANCEL_SECONDS)
 
 
-def report(error: Exception, what: str) -> None:
-    """Tells the loop, which logs it, that `what` failed as nobody foresaw. The task tries again."""
-    asyncio.get_running_loop().call_exception_handler(
-        {"message": f"{what} failed, and is tried again", "exception": error}
-    )
+def report_unforeseen(error: Exception, what: str) -> None:
+    """Tells the loop, which logs it, unless networks fail so. The task is to try again anyhow."""
+    if not isinstance(error, _FORESEEN):
+        asyncio.get_running_loop().call_exception_handler(
+            {"message": f"{what} failed, and is tried again", "exception": error}
+        )
