@@ -16,7 +16,10 @@ from tests.chaos.books import GROUP, STREAM
 from tests.chaos.sources import Sources
 
 _POLL_SECONDS = 0.1
-_NOT_READY = (OSError, RedisError, asyncpg.PostgresError, asyncpg.InterfaceError)
+_NOT_READY = (
+    *(asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError),
+    *(RedisError, OSError),
+)
 
 _IN_FLIGHT = "SELECT count(*) FROM orders WHERE next_attempt_at IS NOT NULL"
 _BEGUN_BEFORE = _IN_FLIGHT + " AND create_time < $1"
