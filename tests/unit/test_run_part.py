@@ -25,13 +25,14 @@ def test_well():
     pass
 """
 
-_CRASHES_ONCE = """
+_CRASHES = """
 import os, pathlib
 
 def test_crashing():
     mark = pathlib.Path(__file__).with_suffix(".mark")
-    if not mark.exists():
-        mark.touch()
+    runs = mark.stat().st_size if mark.exists() else 0
+    mark.write_text("." * (runs + 1))
+    if runs < {times}:
         os.abort()
 """
 
@@ -40,13 +41,13 @@ def test_crashing():
 def run(tmp_path):
     """Runs a file of tests as a part and returns the exit status and what was printed."""
 
-    def run(text, *, folder="tests/unit"):
+    def run(text, *options, folder="tests/unit"):
         file = tmp_path / folder / "test_it.py"
         file.parent.mkdir(parents=True)
         file.write_text(text)
         (tmp_path / "pytest.ini").touch()
         done = subprocess.run(  # noqa: S603  # our own script
-            [_RUN_PART, sys.executable, "-m", "pytest", "-ra", "-p", "xdist", folder],
+            [_RUN_PART, sys.executable, "-m", "pytest", "-ra", "-p", "xdist", *options, folder],
             cwd=tmp_path,
             env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
             timeout=100,
@@ -94,6 +95,13 @@ def test_many_failures_are_no_race(run):
 
 def test_a_crash_runs_all_again(run):
     """The part's process is made anew."""
-    status, output = run(_CRASHES_ONCE)
+    status, output = run(_CRASHES.format(times=1))
     assert status == 0
     assert "1 passed" in output
+
+
+def test_crashes_without_end_have_failed(run):
+    """Not even one test of the part is believed."""
+    workers = ("--numprocesses", "1", "--max-worker-restart", "0")
+    status, output = run(_CRASHES.format(times=4), *workers)
+    assert (1, 3) == (status, output.count("gRPC's core crashed"))
