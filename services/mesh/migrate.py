@@ -31,7 +31,8 @@ import asyncpg
 import structlog
 
 from services.mesh import backoff
-from services.mesh.errors import Unavailable
+from services.mesh.database_pool import ASYNCPG
+from services.mesh.errors import FailedPrecondition, Unavailable
 from services.mesh.settings import MeshSettings, Secret
 
 _log = structlog.get_logger(__name__)
@@ -72,7 +73,7 @@ class MigrationSettings(MeshSettings):
     database_url: Secret
 
 
-class MigrationError(Exception):
+class MigrationError(FailedPrecondition):
     """The schema cannot be brought up to date; the message says which file is in the way."""
 
 
@@ -167,7 +168,7 @@ async def _locked(
             timeout=10,
             server_settings={"application_name": "migrate", "statement_timeout": milliseconds},
         )
-    except OSError as error:
+    except (*ASYNCPG, OSError) as error:
         raise Unavailable(f"the database cannot be reached: {str(error) or 'no answer'}") from error
     try:
         await _take_turn(conn, statement_timeout)

@@ -23,7 +23,7 @@ import structlog
 from services.mesh import clients, event_loop, failpoints, logs, server, settings, traces
 from services.mesh.address import CannotListen
 from services.mesh.app import App, Check, KeySource, Mesh, Worker
-from services.mesh.errors import DeadlineExceeded, Unavailable
+from services.mesh.errors import DeadlineExceeded, FailedPrecondition, Unavailable
 from services.mesh.policy import ContractError
 from services.mesh.settings import MeshSettings, SettingsError
 
@@ -75,8 +75,8 @@ def main(process: Process[S], argv: Sequence[str] | None = None) -> NoReturn:
             code = event_loop.run(does(process, values))
     except (SettingsError, ContractError) as error:
         _refuse(process, error.faults, exit_code=2)
-    except (CannotListen, DeadlineExceeded, Unavailable) as error:
-        # What it needs is not there yet: who starts it tries again, and needs no traceback.
+    except (CannotListen, DeadlineExceeded, FailedPrecondition, Unavailable) as error:
+        # What it needs is not there yet, or not as it must be: a traceback would tell nothing more.
         _refuse(process, [str(error)], exit_code=1)
     event_loop.leave(code)
 

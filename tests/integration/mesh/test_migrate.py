@@ -1,6 +1,9 @@
 """Migrations are applied once, in order, and history is never rewritten."""
 
 import asyncio
+import os
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -26,6 +29,18 @@ async def apply(url: str, folder: Path) -> list[str]:
     """Applies the files of a service and returns the names of those that were new."""
     applied = await migrate.apply(url, migrate.read("pots", folder))
     return [str(each) for each in applied]
+
+
+async def migrate_payment(url: str) -> tuple[int | None, str]:
+    """Runs the payment service's `migrate`; returns its exit code and standard error."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "services.payment", "migrate"),
+        env={**os.environ, "SOUK_DATABASE_URL": url},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    _, errors = await asyncio.wait_for(process.communicate(), 60)
+    return process.returncode, errors.decode()
 
 
 async def columns(url: str) -> list[str]:
@@ -56,6 +71,26 @@ async def test_a_database_that_is_not_there(folder: Path) -> None:
     nobody = f"postgresql://souk@{ports.address(ports.free()[0])}/souk"
     with pytest.raises(Unavailable, match="the database cannot be reached"):
         await apply(nobody, folder)
+
+
+async def test_a_service_tells_what_is_in_the_way(database_url: str) -> None:
+    """`migrate` of a service ends with 1 and the reason, not with a traceback."""
+    assert (0, "") == await migrate_payment(database_url)
+    conn = await asyncpg.connect(database_url)
+    await conn.execute("UPDATE schema_migrations SET checksum = '' WHERE source = 'payment'")
+    await conn.close()
+
+    code, errors = await migrate_payment(database_url)
+    assert (1, "payment cannot start:") == (code, errors.splitlines()[0])
+    assert "payment/0001_" in errors
+    assert "Traceback" not in errors
+
+
+async def test_a_service_is_kept_out(database_url: str) -> None:
+    """A database that lets the account in no more, or not yet, is as one that is not there."""
+    code, errors = await migrate_payment(database_url.replace("postgres:", "nobody:"))
+    assert code == 1
+    assert errors.startswith("payment cannot start:\n  the database cannot be reached: ")
 
 
 async def test_at_the_same_time(database_url: str, folder: Path) -> None:
