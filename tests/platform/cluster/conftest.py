@@ -1,6 +1,7 @@
 """The cluster, and Helm on it."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
@@ -17,6 +18,9 @@ NAMESPACES = ("souk", "argocd", "vault", "stores", "kong", "monitoring")
 """Those that manifests name."""
 
 HELM_SECONDS = 240
+
+_INFORMATION = re.compile(r"^I\d{4} .*\n", re.MULTILINE)
+"""What client-go tells of itself, for example that it watches anew, in klog's form."""
 
 Helm = Callable[..., Awaitable[str]]
 
@@ -66,9 +70,10 @@ def helm(cluster: ControlPlane) -> Helm:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        output, complaint = await asyncio.wait_for(process.communicate(), HELM_SECONDS)
+        output, errors = await asyncio.wait_for(process.communicate(), HELM_SECONDS)
+        complaint = _INFORMATION.sub("", errors.decode())
         if process.returncode or complaint:
-            raise HelmFailed(complaint.decode())
+            raise HelmFailed(complaint)
         return output.decode()
 
     return run
