@@ -30,7 +30,7 @@ import asyncpg
 import structlog
 
 from services.mesh import background, database_pool, rotation
-from services.mesh.database_pool import ASYNCPG, Pool
+from services.mesh.database_pool import FAILURES, Pool
 from services.mesh.errors import Aborted, DeadlineExceeded, DomainError, Unavailable
 from services.mesh.settings import Secret
 
@@ -90,11 +90,11 @@ class Database:
         with pool.used():
             try:
                 conn = await pool.acquire()
-            except (*ASYNCPG, OSError) as error:
+            except FAILURES as error:
                 raise _unavailable(error) from error
             try:
                 yield conn
-            except (*ASYNCPG, OSError) as error:
+            except FAILURES as error:
                 if isinstance(error, asyncpg.InternalClientError):
                     _terminate(conn)
                 mapped = _domain_error(error, conn, is_retired=pool.is_retired)
@@ -121,7 +121,7 @@ class Database:
                         failure = error
                         raise
                     is_committing = True
-            except (*ASYNCPG, OSError) as error:
+            except FAILURES as error:
                 if failure not in (None, error):
                     # Whatever became of the rollback: a connection that is lost has done it too.
                     raise failure from failure.__cause__
@@ -144,7 +144,7 @@ async def _give_back(pool: Pool, conn: "PoolConnectionProxy[asyncpg.Record]") ->
         # Else the pool warns of listeners that nobody could remove any more.
         _terminate(conn)
     # If it is lost now, what was done with it stays done, and the pool lets go of it.
-    with suppress(*ASYNCPG, OSError):
+    with suppress(*FAILURES):
         await pool.release(conn)
 
 

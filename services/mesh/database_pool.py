@@ -19,8 +19,13 @@ from prometheus_client import Gauge
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
 
-ASYNCPG: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
-"""What asyncpg raises."""
+FAILURES: Final = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,  # includes TimeoutError and ConnectionError
+)
+"""What asyncpg raises, of its own and of the network."""
 
 CLOSE_SECONDS: Final = 5
 

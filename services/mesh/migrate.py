@@ -31,7 +31,7 @@ import asyncpg
 import structlog
 
 from services.mesh import backoff
-from services.mesh.database_pool import ASYNCPG
+from services.mesh.database_pool import FAILURES
 from services.mesh.errors import FailedPrecondition, Unavailable
 from services.mesh.settings import MeshSettings, Secret
 
@@ -168,7 +168,7 @@ async def _locked(
             timeout=10,
             server_settings={"application_name": "migrate", "statement_timeout": milliseconds},
         )
-    except (*ASYNCPG, OSError) as error:
+    except FAILURES as error:
         raise Unavailable(f"the database cannot be reached: {str(error) or 'no answer'}") from error
     try:
         await _take_turn(conn, statement_timeout)

@@ -17,8 +17,11 @@ from tests.chaos.sources import Sources
 
 _POLL_SECONDS = 0.1
 _NOT_READY = (
-    *(asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError),
-    *(RedisError, OSError),
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    RedisError,
+    OSError,
 )
 
 _IN_FLIGHT = "SELECT count(*) FROM orders WHERE next_attempt_at IS NOT NULL"

@@ -2,8 +2,6 @@
 
 import asyncio
 import os
-import subprocess
-import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from services.mesh import migrate
 from services.mesh.errors import Unavailable
 from services.mesh.migrate import MigrationError
 from tests.conftest import Eventually
+from tests.integration.mesh.test_running import end_of, running
 
 
 @pytest.fixture
@@ -33,14 +32,9 @@ async def apply(url: str, folder: Path) -> list[str]:
 
 async def migrate_payment(url: str) -> tuple[int | None, str]:
     """Runs the payment service's `migrate`; returns its exit code and standard error."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "services.payment", "migrate"),
-        env={**os.environ, "SOUK_DATABASE_URL": url},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
-    _, errors = await asyncio.wait_for(process.communicate(), 60)
-    return process.returncode, errors.decode()
+    environ = os.environ | {"SOUK_DATABASE_URL": url}
+    async with running(environ, "migrate", module="services.payment") as process:
+        return await end_of(process)
 
 
 async def columns(url: str) -> list[str]:

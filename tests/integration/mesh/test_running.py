@@ -41,12 +41,14 @@ def environment(folder: Path, **changes: str) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def running(environ: dict[str, str], *arguments: str) -> AsyncIterator[Process]:
-    """Run the echo process; it is killed if it is still there at the end."""
+async def running(
+    environ: dict[str, str], *arguments: str, module: str = "tests.echo_process"
+) -> AsyncIterator[Process]:
+    """Run the module as a process; it is killed if it is still there at the end."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "tests.echo_process",
+        module,
         *arguments,
         env=environ,
         stdout=PIPE,
