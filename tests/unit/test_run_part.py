@@ -37,17 +37,22 @@ def test_crashing():
 """
 
 
+def fails_once(*, number=1, reason=""):
+    """Returns a file with so many tests that fail when they run first, and with one that passes."""
+    return _FAILS_ONCE.format(number=number, reason=reason)
+
+
 @pytest.fixture
 def run(tmp_path):
     """Runs a file of tests as a part and returns the exit status and what was printed."""
 
-    def run(text, *options, folder="tests/unit"):
-        file = tmp_path / folder / "test_it.py"
-        file.parent.mkdir(parents=True)
-        file.write_text(text)
+    def run(text, *options, file="tests/unit/test_it.py"):
+        path = tmp_path / file
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
         (tmp_path / "pytest.ini").touch()
         done = subprocess.run(  # noqa: S603  # our own script
-            [_RUN_PART, sys.executable, "-m", "pytest", "-ra", "-p", "xdist", *options, folder],
+            [_RUN_PART, sys.executable, "-m", "pytest", "-ra", "-p", "xdist", *options, file],
             cwd=tmp_path,
             env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
             timeout=100,
@@ -62,7 +67,7 @@ def run(tmp_path):
 
 def test_what_fails_once_is_named(run):
     """It passes when it runs alone, and is named after that."""
-    status, output = run(_FAILS_ONCE.format(number=1, reason=""))
+    status, output = run(fails_once())
     assert status == 0
     told = output.partition("Passed alone and failed beside other work")[2]
     assert "FAILED tests/unit/test_it.py::test_once[0]" in told
@@ -74,22 +79,30 @@ def test_what_fails_again_has_failed(run):
     assert (1, 2) == (status, output.count("1 failed"))
 
 
-@pytest.mark.parametrize("folder", ["tests/chaos", "tests/contract", "tests/fuzz"])
-def test_what_a_search_found_is_there(run, folder):
+@pytest.mark.parametrize(
+    "file",
+    [
+        "tests/chaos/test_it.py",
+        "tests/contract/test_it.py",
+        "tests/e2e/test_secrets.py",
+        "tests/fuzz/test_it.py",
+    ],
+)
+def test_what_a_search_found_is_there(run, file):
     """A search for lost money and open doors has no second chance."""
-    status, output = run(_FAILS_ONCE.format(number=1, reason=""), folder=folder)
+    status, output = run(fails_once(), file=file)
     assert (1, 1) == (status, output.count("1 failed"))
 
 
 def test_a_leak_is_there(run):
     """Nor has what leaked."""
-    status, output = run(_FAILS_ONCE.format(number=1, reason=', "leaked: a token"'))
+    status, output = run(fails_once(reason=', "leaked: a token"'))
     assert (1, 1) == (status, output.count("1 failed"))
 
 
 def test_many_failures_are_no_race(run):
     """Four have failed."""
-    status, output = run(_FAILS_ONCE.format(number=4, reason=""))
+    status, output = run(fails_once(number=4))
     assert (1, 1) == (status, output.count("4 failed"))
 
 
